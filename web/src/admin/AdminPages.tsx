@@ -1,0 +1,3 @@
+export default function AdminPages() {
+  return <h1>Admin</h1>;
+}

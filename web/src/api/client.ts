@@ -1,0 +1,94 @@
+/** The one way to the server: a client typed from openapi.json, with idempotency keys, positions and problems. */
+import createClient, { type Middleware } from "openapi-fetch";
+import { newId } from "../id";
+import { ApiError, OfflineError } from "./problem";
+import type { paths } from "./schema";
+import { announceSessionEnd } from "./session-end";
+
+/** How long after a write reads still ask for its position: far longer than any read model lags. */
+const READ_OWN_WRITES_MS = 60_000;
+
+let newest: { position: string; at: number } | null = null;
+let clockAheadMs = 0;
+
+/** The server's clock as seen from here, in milliseconds: countdowns must not trust a wrong local clock. */
+export function serverNow(): number {
+  return Date.now() + clockAheadMs;
+}
+
+function isNewer(candidate: string, than: string): boolean {
+  // Positions are opaque; where both are plain numbers, answers that arrive out of order can still be told apart.
+  const digits = /^\d+$/;
+  if (digits.test(candidate) && digits.test(than)) return BigInt(candidate) >= BigInt(than);
+  return true;
+}
+
+function notePosition(response: Response) {
+  const position = response.headers.get("Holdfast-Position");
+  if (!position) return;
+  if (!newest || isNewer(position, newest.position)) newest = { position, at: Date.now() };
+}
+
+function noteClock(response: Response) {
+  const date = response.headers.get("Date");
+  if (!date) return;
+  const ahead = Date.parse(date) + 500 - Date.now();
+  // The header counts whole seconds: below two seconds the difference is noise.
+  clockAheadMs = Number.isFinite(ahead) && Math.abs(ahead) > 2000 ? ahead : 0;
+}
+
+const positions: Middleware = {
+  onRequest({ request }) {
+    if (request.method === "GET") {
+      if (newest && Date.now() - newest.at < READ_OWN_WRITES_MS) {
+        request.headers.set("Holdfast-At-Least", newest.position);
+      }
+    } else if (!request.headers.has("Idempotency-Key") && !request.url.includes("/v1/sessions")) {
+      request.headers.set("Idempotency-Key", newId());
+    }
+    return request;
+  },
+  onResponse({ response }) {
+    notePosition(response);
+    noteClock(response);
+  },
+};
+
+const client = createClient<paths>({ baseUrl: window.location.origin, credentials: "same-origin" });
+client.use(positions);
+
+/** The typed verbs. Wrap every call in `ok`, which turns refusals into `ApiError` and silence into `OfflineError`. */
+export const { GET, POST, PUT, PATCH, DELETE } = client;
+
+type Answer<T> = { data?: T; error?: unknown; response: Response };
+
+/** The answer's body, or an error worth showing. */
+export async function ok<T>(call: Promise<Answer<T>>): Promise<T> {
+  return (await withResponse(call)).data;
+}
+
+/** As `ok`, with the response, for its headers and its status. */
+export async function withResponse<T>(call: Promise<Answer<T>>): Promise<{ data: T; response: Response }> {
+  let answer: Answer<T>;
+  try {
+    answer = await call;
+  } catch (cause) {
+    if (cause instanceof SyntaxError)
+      throw new ApiError(502, { title: "The answer was not understood" }, null);
+    if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+    throw new OfflineError();
+  }
+  const { response } = answer;
+  if (!response.ok) {
+    const error = ApiError.from(response, answer.error);
+    if (
+      response.status === 401 &&
+      !response.url.endsWith("/v1/sessions") &&
+      !response.url.endsWith("/v1/me")
+    ) {
+      announceSessionEnd(error);
+    }
+    throw error;
+  }
+  return { data: answer.data as T, response };
+}

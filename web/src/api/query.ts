@@ -1,0 +1,27 @@
+/** The cache of what the server said, and when to ask again. */
+import { QueryClient } from "@tanstack/react-query";
+import { ApiError, OfflineError } from "./problem";
+
+const RETRIES_MAX = 3;
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      gcTime: 5 * 60_000,
+      // Loopback and LAN servers answer while the machine itself is "offline": let the calls decide.
+      networkMode: "always",
+      retry: (failures, error) => {
+        if (failures >= RETRIES_MAX) return false;
+        if (error instanceof ApiError)
+          return error.status === 503 || error.status === 502 || error.status === 504;
+        return error instanceof OfflineError && failures < 1;
+      },
+      retryDelay: (failures, error) =>
+        error instanceof ApiError && error.retryAfterSeconds
+          ? Math.min(error.retryAfterSeconds, 10) * 1000
+          : Math.min(400 * 2 ** failures, 5000),
+    },
+    mutations: { networkMode: "always", retry: false },
+  },
+});

@@ -1,0 +1,43 @@
+/** The schemas of openapi.json under their own names. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Account = Schemas["Account"];
+export type AccountPage = Schemas["AccountPage"];
+export type Allocation = Schemas["Allocation"];
+export type ApiKey = Schemas["ApiKey"];
+export type DeadLetter = Schemas["DeadLetter"];
+export type Event = Schemas["Event"];
+export type FacetRange = Schemas["FacetRange"];
+export type FacetValue = Schemas["FacetValue"];
+export type Facets = Schemas["Facets"];
+export type FieldError = Schemas["FieldError"];
+export type Health = Schemas["Health"];
+export type Hold = Schemas["Hold"];
+export type HoldStatus = Schemas["HoldStatus"];
+export type ImportJob = Schemas["ImportJob"];
+export type Incident = Schemas["Incident"];
+export type Instance = Schemas["Instance"];
+export type Item = Schemas["Item"];
+export type ItemPage = Schemas["ItemPage"];
+export type Line = Schemas["Line"];
+export type Location = Schemas["Location"];
+export type Money = Schemas["Money"];
+export type Movement = Schemas["Movement"];
+export type MovementPage = Schemas["MovementPage"];
+export type NewItem = Schemas["NewItem"];
+export type Order = Schemas["Order"];
+export type OrderLine = Schemas["OrderLine"];
+export type OrderPage = Schemas["OrderPage"];
+export type OrderStatus = Schemas["OrderStatus"];
+export type Problem = Schemas["Problem"];
+export type QueueHealth = Schemas["QueueHealth"];
+export type Role = Schemas["Role"];
+export type RoleHealth = Schemas["RoleHealth"];
+export type Shortage = Schemas["Shortage"];
+export type Stats = Schemas["Stats"];
+export type StatsPoint = Schemas["StatsPoint"];
+export type Stock = Schemas["Stock"];
+export type StockLocation = Schemas["StockLocation"];
+export type StockPage = Schemas["StockPage"];

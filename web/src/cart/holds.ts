@@ -1,0 +1,113 @@
+/** Holds for the cart: the new one is taken before the old one is let go, so that no unit slips away in between. */
+import { DELETE, GET, ok, POST, serverNow } from "../api/client";
+import { ApiError } from "../api/problem";
+import { queryClient } from "../api/query";
+import type { Hold, Order } from "../api/types";
+import { newId } from "../id";
+import { type CartHold, type CartLine, getCart, sameLines, setCart } from "./store";
+
+/** The longest that a customer may hold. */
+const HOLD_SECONDS = 900;
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/** One change at a time: two clicks in a row must not take two holds. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const mine = turn.then(work, work);
+  turn = mine.catch(() => undefined);
+  return mine;
+}
+
+async function place(lines: CartLine[]): Promise<Hold> {
+  const hold = await ok(POST("/v1/holds", { body: { id: newId(), lines, ttl_seconds: HOLD_SECONDS } }));
+  if ("lines" in hold) return hold;
+  // Taken, and not decided yet: it is durable, so its state tells how it went.
+  const id = (hold as { id?: string }).id ?? "";
+  for (let tries = 0; tries < 20; tries++) {
+    const now = await ok(GET("/v1/holds/{id}", { params: { path: { id } } })).catch(() => null);
+    if (now && (now.status as string) !== "pending") return now;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+  throw new ApiError(504, { code: "outcome_unknown", title: "Not decided yet" }, null);
+}
+
+async function letGo(hold: CartHold): Promise<void> {
+  try {
+    await ok(DELETE("/v1/holds/{id}", { params: { path: { id: hold.id } } }));
+  } catch (error) {
+    // Expired, confirmed or unknown: there is nothing left to let go of.
+    if (!(error instanceof ApiError && [404, 409, 410].includes(error.status))) throw error;
+  }
+}
+
+function kept(hold: Hold, account: string, lines: CartLine[]): CartHold {
+  return { id: hold.id, account, expiresAt: hold.expires_at, lines };
+}
+
+export function isRunning(hold: CartHold | null): hold is CartHold {
+  return hold !== null && Date.parse(hold.expiresAt) > serverNow();
+}
+
+/** Makes the server hold exactly `lines`. On a refusal the cart and its hold stay as they were. */
+export function keepLines(lines: CartLine[], account: string): Promise<void> {
+  return inTurn(async () => {
+    const before = getCart();
+    const old = before.hold?.account === account && isRunning(before.hold) ? before.hold : null;
+    if (lines.length === 0) {
+      if (old) await letGo(old);
+      setCart({ lines: [], hold: null });
+      return;
+    }
+    if (old && sameLines(old.lines, lines)) {
+      setCart({ lines, hold: old });
+      return;
+    }
+    let hold: Hold;
+    try {
+      hold = await place(lines);
+      if (old) await letGo(old).catch(() => undefined);
+    } catch (error) {
+      const short = error instanceof ApiError && error.code === "insufficient_stock";
+      if (!short || !old) throw error;
+      // What is missing may be what the old hold itself keeps.
+      await letGo(old);
+      try {
+        hold = await place(lines);
+      } catch (second) {
+        const again = await place(old.lines).catch(() => null);
+        setCart({ lines: before.lines, hold: again && kept(again, account, old.lines) });
+        throw second;
+      }
+    }
+    setCart({ lines, hold: kept(hold, account, lines) });
+    afterChange();
+  });
+}
+
+/** Turns the cart into an order: confirms its hold, or orders directly when nothing is held. */
+export function checkOut(account: string, idWithoutHold: string): Promise<Order> {
+  return inTurn(async () => {
+    const { lines, hold } = getCart();
+    const mine = hold?.account === account && isRunning(hold) && sameLines(hold.lines, lines) ? hold : null;
+    let order: Order;
+    if (mine) {
+      try {
+        order = (await ok(POST("/v1/holds/{id}/confirm", { params: { path: { id: mine.id } } }))) as Order;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 410) setCart({ lines, hold: null });
+        throw error;
+      }
+    } else {
+      order = (await ok(POST("/v1/orders", { body: { id: idWithoutHold, lines } }))) as Order;
+    }
+    setCart({ lines: [], hold: null });
+    afterChange();
+    return order;
+  });
+}
+
+export function afterChange() {
+  for (const key of ["items", "item", "orders", "holds", "stock"]) {
+    void queryClient.invalidateQueries({ queryKey: [key] });
+  }
+}

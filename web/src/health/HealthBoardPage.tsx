@@ -1,0 +1,3 @@
+export default function HealthBoardPage() {
+  return <h1>Health</h1>;
+}

@@ -1,0 +1,34 @@
+/** Small habits of every page. */
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { serverNow } from "../api/client";
+
+/** Sets the window's title while the page is shown. */
+export function useTitle(title: string) {
+  useEffect(() => {
+    document.title = title ? `${title} · Holdfast` : "Holdfast";
+  }, [title]);
+}
+
+/** The server's time, ticking. */
+export function useNow(everyMs = 1000): number {
+  const [now, setNow] = useState(serverNow);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(serverNow()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return now;
+}
+
+export function useOnline(): boolean {
+  return useSyncExternalStore(
+    (watcher) => {
+      window.addEventListener("online", watcher);
+      window.addEventListener("offline", watcher);
+      return () => {
+        window.removeEventListener("online", watcher);
+        window.removeEventListener("offline", watcher);
+      };
+    },
+    () => navigator.onLine,
+  );
+}

@@ -1,0 +1,201 @@
+/** "Buy now": quantity, total, and an honest answer. */
+import { Button, Group, NumberInput, Stack, Text } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { GET, ok, POST } from "../api/client";
+import { ApiError, explain, OfflineError } from "../api/problem";
+import type { Item, Order } from "../api/types";
+import { afterChange } from "../cart/holds";
+import { formatMoney, formatNumber, times } from "../format";
+import { newId } from "../id";
+import { Dialog } from "../shell/Dialog";
+import { tellDone, tellInfo } from "../shell/tell";
+import classes from "./BuyDialog.module.css";
+import { Picture } from "./Picture";
+import { itemQuery } from "./queries";
+import { StockLabel } from "./StockLabel";
+
+const LINE_MAX = 1_000_000;
+
+type Props = { item: Item | null; quantity?: number; onClose: () => void };
+
+export function BuyDialog({ item, quantity = 1, onClose }: Props) {
+  // The last item stays in the dialog while it fades out.
+  const last = useRef<Item | null>(item);
+  if (item) last.current = item;
+  const shown = item ?? last.current;
+  return (
+    <Dialog opened={item !== null} onClose={onClose} title="Buy now" size="md">
+      {shown && <BuyForm key={shown.sku} first={shown} quantity={quantity} onClose={onClose} />}
+    </Dialog>
+  );
+}
+
+function BuyForm({
+  first,
+  quantity: start,
+  onClose,
+}: {
+  first: Item;
+  quantity: number;
+  onClose: () => void;
+}) {
+  const { data: item = first } = useQuery({ ...itemQuery(first.sku), initialData: first });
+  const [quantity, setQuantity] = useState<number | string>(start);
+  // The order's id is made once per attempt: if an answer gets lost, trying again cannot order twice.
+  const orderId = useRef(newId());
+  const most = Math.min(item.max_per_order ?? LINE_MAX, LINE_MAX);
+  const units = typeof quantity === "number" ? quantity : Number.parseInt(quantity, 10);
+  const sound = Number.isInteger(units) && units >= 1 && units <= most;
+
+  const place = useMutation({
+    mutationFn: () => placeOrder(orderId.current, first.sku, units),
+    onSuccess: (order) => {
+      afterChange();
+      onClose();
+      const what = `${formatNumber(units)} × ${item.brand} ${item.model}`;
+      if (order.status === "pending") tellInfo("Order taken, decision pending", what);
+      else tellDone("Order accepted", order.total ? `${what}, ${formatMoney(order.total)}` : what);
+    },
+    onError: (error) => {
+      const lost = error instanceof OfflineError || (error instanceof ApiError && error.status >= 500);
+      if (!lost) orderId.current = newId();
+      afterChange();
+    },
+  });
+
+  // A new quantity is a new order.
+  const changeQuantity = (value: number | string) => {
+    setQuantity(value);
+    orderId.current = newId();
+    place.reset();
+  };
+
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (sound) place.mutate();
+      }}
+    >
+      <div className={classes.item}>
+        <div className={classes.picture}>
+          <Picture src={item.image_url} alt="" brand={item.brand} eager small />
+        </div>
+        <Stack gap={3}>
+          <Text size="sm" c="dimmed">
+            {item.brand}
+          </Text>
+          <Text fw={650}>{item.model}</Text>
+          <Text size="sm" className="num">
+            {formatMoney(item.price)} each
+          </Text>
+          <StockLabel available={item.available} />
+        </Stack>
+      </div>
+      <Group align="flex-end" justify="space-between" mt="lg" wrap="nowrap">
+        <NumberInput
+          label="Quantity"
+          min={1}
+          max={most}
+          value={quantity}
+          onChange={changeQuantity}
+          w={130}
+          data-autofocus
+          error={!sound && quantity !== "" ? `1 to ${formatNumber(most)}` : undefined}
+        />
+        <Stack gap={0} align="flex-end">
+          <Text size="sm" c="dimmed">
+            Total
+          </Text>
+          <Text className={classes.total} aria-live="polite">
+            {sound ? formatMoney(times(item.price, units)) : "–"}
+          </Text>
+        </Stack>
+      </Group>
+      <div className={classes.answer} role="alert">
+        {place.error && <Refusal error={place.error} asked={units} onTake={changeQuantity} />}
+      </div>
+      <Group justify="flex-end" mt="md">
+        <Button variant="default" onClick={onClose}>
+          Not now
+        </Button>
+        <Button type="submit" loading={place.isPending} disabled={!sound || item.available <= 0}>
+          Place order
+        </Button>
+      </Group>
+    </form>
+  );
+}
+
+/** Says what is still there, and offers exactly that. */
+function Refusal({
+  error,
+  asked,
+  onTake,
+}: {
+  error: unknown;
+  asked: number;
+  onTake: (units: number) => void;
+}) {
+  const [shortage] = error instanceof ApiError && error.code === "insufficient_stock" ? error.shortages : [];
+  if (!shortage) {
+    return (
+      <Text size="sm" c="var(--bad)">
+        {explain(error)}
+      </Text>
+    );
+  }
+  if (shortage.available <= 0) {
+    return (
+      <Text size="sm" c="var(--bad)">
+        Sold out: somebody else was faster. Nothing was ordered.
+      </Text>
+    );
+  }
+  return (
+    <Stack gap={6} align="flex-start">
+      <Text size="sm" c="var(--bad)">
+        Only {formatNumber(shortage.available)} still available, you asked for {formatNumber(asked)}. Nothing
+        was ordered.
+      </Text>
+      <Button size="xs" variant="light" onClick={() => onTake(shortage.available)}>
+        Take {formatNumber(shortage.available)}
+      </Button>
+    </Stack>
+  );
+}
+
+/** How long a pending order is watched before the dialog lets go of it. */
+const PENDING_TRIES = 10;
+
+async function placeOrder(id: string, sku: string, quantity: number): Promise<Order> {
+  const answer = await ok(POST("/v1/orders", { body: { id, lines: [{ sku, quantity }] } }));
+  if ("lines" in answer) return answer;
+  let order: Order | null = null;
+  for (let tries = 0; tries < PENDING_TRIES; tries++) {
+    await new Promise((done) => setTimeout(done, 300));
+    order = await ok(GET("/v1/orders/{id}", { params: { path: { id } } })).catch(() => null);
+    if (order && order.status !== "pending") break;
+  }
+  if (order?.status === "rejected") {
+    const code = order.code ?? "rejected";
+    throw new ApiError(
+      409,
+      { code, title: "Rejected", detail: "The order was rejected.", shortages: order.shortages },
+      null,
+    );
+  }
+  return order ?? { id, status: "pending", customer: "", lines: [], placed_at: new Date().toISOString() };
+}
+
+/** Most recent first: kept here because both the card and the item page start it. */
+export type BuyRequest = { item: Item; quantity: number };
+
+/** Closes the dialog when the address changes under it. */
+export function useBuyDialog(location: string) {
+  const [request, setRequest] = useState<BuyRequest | null>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new address is exactly the reason to close
+  useEffect(() => setRequest(null), [location]);
+  return { request, open: setRequest, close: () => setRequest(null) };
+}

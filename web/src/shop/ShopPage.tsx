@@ -1,0 +1,210 @@
+/** The shop: find, look, buy. */
+import { Button, Loader, Select } from "@mantine/core";
+import { useDebouncedValue, useIntersection } from "@mantine/hooks";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { useCallback, useEffect, useState } from "react";
+import { useLocation, useSearchParams } from "wouter";
+import { usePoll } from "../api/live";
+import { explain } from "../api/problem";
+import { useSession } from "../api/session";
+import type { Item } from "../api/types";
+import { useCart } from "../cart/use-cart";
+import { formatNumber } from "../format";
+import { useTitle } from "../shell/hooks";
+import { signInHref } from "../shell/Require";
+import { Empty, Failed } from "../shell/states";
+import { tellDone, tellError } from "../shell/tell";
+import { BuyDialog, useBuyDialog } from "./BuyDialog";
+import { Filters, SearchBox } from "./Filters";
+import { CardSkeleton, ProductCard } from "./ProductCard";
+import { type ItemFilter, type ItemSort, itemsQuery } from "./queries";
+import classes from "./ShopPage.module.css";
+
+const EAGER_PICTURES = 8;
+const SORTS: { value: string; label: string }[] = [
+  { value: "", label: "Featured" },
+  { value: "price", label: "Price, low to high" },
+  { value: "-price", label: "Price, high to low" },
+  { value: "brand", label: "Brand" },
+];
+
+/** The filter lives in the address, so that it can be shared and the way back leads to it. */
+function useFilter(): [ItemFilter, (change: Partial<ItemFilter>) => void] {
+  const [params, setParams] = useSearchParams();
+  const number = (name: string) => {
+    const text = params.get(name);
+    return text && /^\d+$/.test(text) ? Number(text) : undefined;
+  };
+  const filter: ItemFilter = {
+    query: params.get("query") || undefined,
+    brand: params.get("brand") || undefined,
+    min_price: number("min_price"),
+    max_price: number("max_price"),
+    in_stock: params.get("in_stock") === "true" || undefined,
+    sort: (params.get("sort") as ItemSort) || undefined,
+  };
+  const change = useCallback(
+    (next: Partial<ItemFilter>) =>
+      setParams(
+        (old) => {
+          const query = new URLSearchParams(old);
+          for (const [name, value] of Object.entries(next)) {
+            if (value === undefined || value === "" || value === false) query.delete(name);
+            else query.set(name, String(value));
+          }
+          return query;
+        },
+        { replace: true },
+      ),
+    [setParams],
+  );
+  return [filter, change];
+}
+
+export function ShopPage() {
+  useTitle("Shop");
+  const [filter, change] = useFilter();
+  const [location, go] = useLocation();
+  const { me } = useSession();
+  const { add } = useCart();
+  const buy = useBuyDialog(location);
+  const [text, setText] = useState(filter.query ?? "");
+  const [settled] = useDebouncedValue(text, 180);
+  useEffect(() => change({ query: settled.trim() || undefined }), [settled, change]);
+
+  const poll = usePoll(5_000);
+  const query = useInfiniteQuery({ ...itemsQuery(filter), refetchInterval: poll });
+  const items = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const first = query.data?.pages[0];
+  const total = first?.total ?? (query.hasNextPage ? null : items.length);
+
+  const onBuy = useCallback(
+    (item: Item) => {
+      if (me === null) go(signInHref(`/shop/${encodeURIComponent(item.sku)}`, "buy"));
+      else buy.open({ item, quantity: 1 });
+    },
+    [me, go, buy.open],
+  );
+  const onAdd = useCallback(
+    async (item: Item) => {
+      try {
+        await add(item.sku, 1);
+        tellDone("In your cart", `${item.brand} ${item.model}`);
+      } catch (error) {
+        tellError("Not added", error);
+      }
+    },
+    [add],
+  );
+
+  const narrowed = Boolean(
+    filter.query || filter.brand || filter.min_price || filter.max_price || filter.in_stock,
+  );
+  const clear = () => {
+    setText("");
+    change({
+      query: undefined,
+      brand: undefined,
+      min_price: undefined,
+      max_price: undefined,
+      in_stock: undefined,
+    });
+  };
+
+  return (
+    <div className={classes.page}>
+      <h1 className="sr-only">Shop</h1>
+      <div className={classes.bar}>
+        <SearchBox value={text} onChange={setText} />
+        <Select
+          aria-label="Order of the items"
+          data={SORTS}
+          value={filter.sort ?? ""}
+          onChange={(value) => change({ sort: (value || undefined) as ItemSort | undefined })}
+          allowDeselect={false}
+          className={classes.sort}
+          checkIconPosition="right"
+        />
+      </div>
+      <div className={classes.columns}>
+        <Filters
+          filter={filter}
+          facets={first?.facets}
+          currency={items[0]?.price.currency}
+          onChange={change}
+        />
+        <section className={classes.results} aria-label="Items">
+          <div className={classes.summary} role="status">
+            {total !== null && !query.isPending
+              ? `${formatNumber(total)} ${total === 1 ? "item" : "items"}`
+              : "\u00a0"}
+            {narrowed && (
+              <button type="button" className={classes.clear} onClick={clear}>
+                Clear all
+              </button>
+            )}
+          </div>
+          {query.isError && items.length === 0 ? (
+            <Failed error={query.error} retry={query.refetch} />
+          ) : query.isPending ? (
+            <ul className={classes.grid} aria-busy="true">
+              {Array.from({ length: 12 }, (_, i) => (
+                // biome-ignore lint/suspicious/noArrayIndexKey: placeholders have no identity
+                <CardSkeleton key={i} />
+              ))}
+            </ul>
+          ) : items.length === 0 ? (
+            <Empty
+              title={narrowed ? "Nothing matches" : "The shop is empty"}
+              action={narrowed ? <Button onClick={clear}>Show everything</Button> : undefined}
+            >
+              {narrowed
+                ? "Try fewer filters or another word."
+                : "Items appear here as soon as they are added."}
+            </Empty>
+          ) : (
+            <>
+              <ul className={classes.grid} data-stale={query.isPlaceholderData || undefined}>
+                {items.map((item, i) => (
+                  <ProductCard
+                    key={item.sku}
+                    item={item}
+                    eager={i < EAGER_PICTURES}
+                    onBuy={onBuy}
+                    onAdd={onAdd}
+                  />
+                ))}
+              </ul>
+              <More
+                has={query.hasNextPage}
+                busy={query.isFetchingNextPage}
+                error={query.isFetchNextPageError ? query.error : null}
+                load={query.fetchNextPage}
+              />
+            </>
+          )}
+        </section>
+      </div>
+      <BuyDialog item={buy.request?.item ?? null} quantity={buy.request?.quantity} onClose={buy.close} />
+    </div>
+  );
+}
+
+function More({ has, busy, error, load }: { has: boolean; busy: boolean; error: unknown; load: () => void }) {
+  const { ref, entry } = useIntersection({ rootMargin: "800px" });
+  const near = entry?.isIntersecting ?? false;
+  useEffect(() => {
+    if (near && has && !busy && !error) load();
+  }, [near, has, busy, error, load]);
+  return (
+    <div ref={ref} className={classes.more}>
+      {error ? <span role="alert">{explain(error)} </span> : null}
+      {busy ? <Loader size="sm" type="dots" aria-label="Loading more" role="status" /> : null}
+      {has && !busy ? (
+        <Button variant="default" onClick={() => load()}>
+          Show more
+        </Button>
+      ) : null}
+    </div>
+  );
+}
