@@ -47,7 +47,8 @@ put_back() {
 }
 trap put_back EXIT
 trap 'exit 130' INT TERM HUP
-if [ -e "$policy" ]; then $as_root mv "$policy" "$kept"; fi
+# After a run that was killed, $policy is ours and $kept is theirs.
+if [ -e "$policy" ] && [ ! -e "$kept" ]; then $as_root mv "$policy" "$kept"; fi
 printf '#!/bin/sh\nexit 101\n' | $as_root sh -c "cat >'$policy' && chmod 755 '$policy'"
 
 # Package lists may be stale or absent: refresh them only when they have to be.

@@ -25,6 +25,17 @@ pub struct Port {
 }
 
 impl Port {
+    /// Reserves this very port.
+    ///
+    /// # Errors
+    /// When somebody listens on it or has reserved it.
+    pub fn exactly(number: u16) -> Result<Self> {
+        match reserve(number) {
+            Some(reservation) if nobody_listens(number) => Ok(Self { number, _reservation: reservation }),
+            _ => Err(Trouble::Other(format!("port {number} is taken"))),
+        }
+    }
+
     pub fn number(&self) -> u16 {
         self.number
     }
@@ -55,10 +66,8 @@ pub fn free_port() -> Result<Port> {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let offset = origin.wrapping_add(step) % span;
         let number = PORT_MIN + u16::try_from(offset).expect("the span fits a port number");
-        if let Some(reservation) = reserve(number)
-            && nobody_listens(number)
-        {
-            return Ok(Port { number, _reservation: reservation });
+        if let Ok(port) = Port::exactly(number) {
+            return Ok(port);
         }
     }
     Err(Trouble::Other(format!("no free port found between {PORT_MIN} and {}", port_max())))

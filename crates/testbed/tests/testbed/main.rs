@@ -1,5 +1,7 @@
 //! The testbed against the real servers. One binary, so that all tests share one RabbitMQ.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as its body does")]
+
 mod haproxy;
 mod nothing_left;
 mod postgres;
