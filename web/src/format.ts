@@ -7,6 +7,7 @@ const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumF
 const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const axis = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
 const currencies = new Map<string, { show: Intl.NumberFormat; digits: number }>();
 
@@ -87,6 +88,11 @@ export function formatExactTime(iso: string): string {
 
 export function formatClock(iso: string): string {
   return clock.format(new Date(iso));
+}
+
+/** A tick of a time axis (seconds since 1970). */
+export function formatAxisTime(seconds: number): string {
+  return axis.format(new Date(seconds * 1000));
 }
 
 /** "3 min. ago", seen from `now` (milliseconds). */

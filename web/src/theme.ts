@@ -8,6 +8,7 @@ import {
   Modal,
   NumberInput,
   Paper,
+  PasswordInput,
   Tooltip,
 } from "@mantine/core";
 
@@ -67,6 +68,10 @@ export const theme = createTheme({
       styles: { title: { fontWeight: 650, fontSize: "var(--mantine-font-size-lg)" } },
     }),
     NumberInput: NumberInput.extend({ defaultProps: { allowDecimal: false, clampBehavior: "strict" } }),
+    // The label must not contain the word "Password": the field alone answers to it.
+    PasswordInput: PasswordInput.extend({
+      defaultProps: { visibilityToggleButtonProps: { "aria-label": "Show what is typed" } },
+    }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, withArrow: true } }),
   },
 });

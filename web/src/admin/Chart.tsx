@@ -3,6 +3,7 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { formatAxisTime } from "../format";
 import classes from "./Chart.module.css";
 
 export type ChartSeries = { label: string; color: string; fill?: boolean; values: (number | null)[] };
@@ -44,7 +45,13 @@ export function Chart({ title, seconds, series, height = 190, unit = (v) => Stri
         legend: { show: false },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, max * 1.15)] } },
         axes: [
-          { ...axis, grid: { show: false }, space: 70 },
+          {
+            ...axis,
+            grid: { show: false },
+            space: 80,
+            size: 28,
+            values: (_, ticks) => ticks.map(formatAxisTime),
+          },
           { ...axis, size: 52, space: 34, values: (_, ticks) => ticks.map((tick) => unit(tick)) },
         ],
         series: [

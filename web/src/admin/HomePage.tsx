@@ -6,6 +6,7 @@ import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
 import { usePoll } from "../api/live";
 import { isNotThereYet } from "../api/problem";
+import type { Stock } from "../api/types";
 import { formatAgo, formatCompact, formatCountdown, formatMs, formatNumber, formatRate } from "../format";
 import { useNow, useTitle } from "../shell/hooks";
 import { ItemName } from "../shop/ItemName";
@@ -29,7 +30,7 @@ export function HomePage() {
   const low = useInfiniteQuery({ ...stockListQuery({ low: true }, 50), refetchInterval: poll });
   const short = useInfiniteQuery({ ...stockListQuery({ shortage: true }, 50), refetchInterval: poll });
   const holds = useQuery({ ...holdsQuery, refetchInterval: poll });
-  const lowItems = low.data?.pages[0]?.items ?? [];
+  const lowItems = [...(low.data?.pages[0]?.items ?? [])].sort((a, b) => a.available - b.available);
   const soldOut = lowItems.filter((s) => s.available === 0).length;
   const more = low.data?.pages[0]?.next_cursor ? "+" : "";
   const shortUnits = (short.data?.pages[0]?.items ?? []).reduce((sum, s) => sum + s.shortage, 0);
@@ -140,7 +141,7 @@ export function HomePage() {
           {lowItems.slice(0, 8).map((stock) => (
             <li key={stock.sku}>
               <SkuLink sku={stock.sku} />
-              <b data-tone={stock.available === 0 ? "bad" : "warn"}>{stockWords(stock.available)}</b>
+              <b data-tone={stock.available === 0 ? "bad" : "warn"}>{lowWords(stock)}</b>
             </li>
           ))}
         </List>
@@ -162,6 +163,15 @@ export function HomePage() {
       </div>
     </>
   );
+}
+
+/** A SKU may be low in one place and plentiful in another: then the place is named. */
+function lowWords(stock: Stock): string {
+  const places = stock.locations.filter((l) => l.available <= l.reorder_point).map((l) => l.location);
+  if (stock.available === 0 || places.length === 0 || places.length === stock.locations.length) {
+    return stockWords(stock.available);
+  }
+  return `low in ${places.join(", ")}`;
 }
 
 /** "0 oversold, verified up to N, 3 s ago": a measured, dated fact, never a claim. */

@@ -3,7 +3,7 @@ import { Button, CloseButton, SegmentedControl, TextInput } from "@mantine/core"
 import { useDebouncedValue } from "@mantine/hooks";
 import { IconUserSearch } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useSearchParams } from "wouter";
 import { usePoll } from "../api/live";
 import type { Order, OrderStatus } from "../api/types";
@@ -37,13 +37,16 @@ export default function OrdersPage() {
     placeholderData: (old) => old,
   });
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
-  const show = (id: string | null) =>
-    setParams((old) => {
-      const next = new URLSearchParams(old);
-      if (id) next.set("order", id);
-      else next.delete("order");
-      return next;
-    });
+  const show = useCallback(
+    (id: string | null) =>
+      setParams((old) => {
+        const next = new URLSearchParams(old);
+        if (id) next.set("order", id);
+        else next.delete("order");
+        return next;
+      }),
+    [setParams],
+  );
   const columns = useMemo<Column<Order>[]>(
     () => [
       {
@@ -98,8 +101,7 @@ export default function OrdersPage() {
         meta: { width: "72px" },
       },
     ],
-    // biome-ignore lint/correctness/useExhaustiveDependencies: `show` only wraps a stable setter
-    [],
+    [show],
   );
   return (
     <>

@@ -83,7 +83,11 @@ export default function StockPage() {
       ...codes.map(
         (code): Column<Stock> => ({
           id: `at-${code}`,
-          header: locations.data?.find((l) => l.code === code)?.name ?? code,
+          header: () => (
+            <span className={classes.place}>
+              {locations.data?.find((l) => l.code === code)?.name ?? code}
+            </span>
+          ),
           cell: ({ row }) => (
             <EditableCell
               sku={row.original.sku}

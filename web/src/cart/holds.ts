@@ -94,7 +94,9 @@ export function checkOut(account: string, idWithoutHold: string): Promise<Order>
       try {
         order = (await ok(POST("/v1/holds/{id}/confirm", { params: { path: { id: mine.id } } }))) as Order;
       } catch (error) {
-        if (error instanceof ApiError && error.status === 410) setCart({ lines, hold: null });
+        // Expired, released or unknown: this hold keeps nothing any more.
+        if (error instanceof ApiError && [404, 409, 410].includes(error.status))
+          setCart({ lines, hold: null });
         throw error;
       }
     } else {

@@ -5,19 +5,19 @@ import classes from "./ServiceMap.module.css";
 import { findRole, LIGHT_WORDS, type Light, queuesOf, roleLight } from "./state";
 
 const WIDTH = 1120;
-const HEIGHT = 392;
+const HEIGHT = 342;
 const BOX = { w: 156, h: 62 };
 
 type Place = { x: number; y: number };
 const PLACES: Record<string, Place> = {
-  gateway: { x: 20, y: 165 },
-  orders: { x: 380, y: 45 },
-  items: { x: 380, y: 165 },
-  stock: { x: 380, y: 285 },
-  database: { x: 668, y: 165 },
-  relay: { x: 944, y: 45 },
-  projector: { x: 944, y: 165 },
-  monitor: { x: 944, y: 285 },
+  gateway: { x: 20, y: 140 },
+  orders: { x: 380, y: 20 },
+  items: { x: 380, y: 140 },
+  stock: { x: 380, y: 260 },
+  database: { x: 668, y: 140 },
+  relay: { x: 944, y: 20 },
+  projector: { x: 944, y: 140 },
+  monitor: { x: 944, y: 260 },
 };
 
 const WORKERS = ["orders", "items", "stock"];
@@ -55,11 +55,6 @@ export function ServiceMap({ health }: { health: Health }) {
             from={right("database")}
             to={left(role)}
             light={roleLight(findRole(health, role))}
-            label={
-              role === "relay" && health.lag.relay_events > 0
-                ? `${formatNumber(health.lag.relay_events)} behind`
-                : undefined
-            }
           />
         ))}
         {["gateway", ...WORKERS, ...FOLLOWERS].map((role) => (
@@ -92,22 +87,8 @@ function curve(from: Place, to: Place): string {
   return `M${from.x} ${from.y}C${from.x + bend} ${from.y} ${to.x - bend} ${to.y} ${to.x} ${to.y}`;
 }
 
-function Edge({ from, to, light, label }: { from: Place; to: Place; light: Light; label?: string }) {
-  return (
-    <>
-      <path d={curve(from, to)} className={classes.edge} data-light={light} />
-      {label && (
-        <text
-          x={(from.x + to.x) / 2}
-          y={(from.y + to.y) / 2 - 8}
-          className={classes.edgeText}
-          textAnchor="middle"
-        >
-          {label}
-        </text>
-      )}
-    </>
-  );
+function Edge({ from, to, light }: { from: Place; to: Place; light: Light }) {
+  return <path d={curve(from, to)} className={classes.edge} data-light={light} />;
 }
 
 function QueueEdge({ health, role }: { health: Health; role: string }) {
@@ -143,7 +124,9 @@ function RoleBox({ health, role }: { health: Health; role: string }) {
   const up = found?.instances.filter((i) => i.status === "up").length ?? 0;
   const all = found?.instances.length ?? 0;
   const light = roleLight(found);
-  const note = all === 0 ? "not running" : light === "down" ? "down" : `${up} of ${all} up`;
+  const behind = role === "relay" ? health.lag.relay_events : 0;
+  const good = behind > 0 ? `${formatNumber(behind)} behind` : `${up} of ${all} up`;
+  const note = all === 0 ? "not running" : light === "down" ? "down" : good;
   return <Box place={PLACES[role] as Place} light={light} name={role} note={note} />;
 }
 

@@ -44,15 +44,7 @@ function Placeholder({ alt, brand }: { alt: string; brand: string }) {
     <svg viewBox="0 0 100 100" role={alt ? "img" : "presentation"} aria-label={alt || undefined}>
       <rect x="38" y="8" width="24" height="84" rx="7" fill="var(--line)" />
       <circle cx="50" cy="50" r="27" fill="var(--surface)" stroke="var(--line)" strokeWidth="4" />
-      <text
-        x="50"
-        y="56"
-        textAnchor="middle"
-        fontSize="16"
-        fontWeight="600"
-        fill="var(--ink-2)"
-        aria-hidden="true"
-      >
+      <text x="50" y="56" textAnchor="middle" fontSize="16" fontWeight="600" fill="var(--ink-2)">
         {letters}
       </text>
     </svg>

@@ -1,0 +1,37 @@
+import { defineConfig } from "@playwright/test";
+
+// One worker: the pages share one real server, and the machine has few cores.
+export default defineConfig({
+  testDir: "tests",
+  testMatch: process.env.HOLDFAST_CLUSTER_CMD ? "**/*.spec.ts" : /^(?!.*cluster\.spec).*\.spec\.ts$/,
+  globalSetup: "./tests/server.ts",
+  workers: 1,
+  fullyParallel: false,
+  forbidOnly: true,
+  retries: 0,
+  timeout: 40_000,
+  globalTimeout: 10 * 60_000,
+  expect: { timeout: 8_000 },
+  reporter: [["list"]],
+  outputDir: "test-results",
+  use: {
+    actionTimeout: 8_000,
+    navigationTimeout: 15_000,
+    locale: "en-IN",
+    timezoneId: "Europe/Berlin",
+    viewport: { width: 1440, height: 900 },
+    trace: "retain-on-failure",
+    launchOptions: {
+      executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--no-first-run",
+      ],
+    },
+  },
+});

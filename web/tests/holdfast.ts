@@ -1,0 +1,109 @@
+/** What every test starts from: the server's address, signed-in pages, and the API for arranging and checking. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type APIRequestContext,
+  type Browser,
+  test as base,
+  expect,
+  type Page,
+  request,
+} from "@playwright/test";
+import type { components } from "../src/api/schema";
+import { type AccountName, PASSWORD } from "./server";
+
+export { expect };
+export type Item = components["schemas"]["Item"];
+export type Order = components["schemas"]["Order"];
+export type Stock = components["schemas"]["Stock"];
+
+function fromSetup(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: the global setup has not run`);
+  return value;
+}
+
+export const url = () => fromSetup("HOLDFAST_URL");
+
+/** A file with the account's cookie; one sign-in an account and run, so that the server's limits are not met. */
+async function stateOf(name: AccountName): Promise<string> {
+  const path = join(fromSetup("HOLDFAST_STATES"), `${name}.json`);
+  if (existsSync(path)) return path;
+  const api = await request.newContext({ baseURL: url() });
+  const answer = await api.post("/v1/sessions", { data: { username: name, password: PASSWORD } });
+  expect(answer.status(), await answer.text()).toBe(201);
+  await api.storageState({ path });
+  await api.dispose();
+  return path;
+}
+
+export async function apiAs(name: AccountName): Promise<APIRequestContext> {
+  return request.newContext({ baseURL: url(), storageState: await stateOf(name) });
+}
+
+/** A page of its own, as if on another machine. */
+export async function pageAs(browser: Browser, name: AccountName | null, options = {}): Promise<Page> {
+  const storageState = name ? await stateOf(name) : undefined;
+  const context = await browser.newContext({ baseURL: url(), storageState, locale: "en-IN", ...options });
+  return context.newPage();
+}
+
+let made = 0;
+
+/** A fresh item with `stock` units at the first location. */
+export async function makeItem(stock: number, extra: object = {}): Promise<Item> {
+  const api = await apiAs("boss");
+  const locations = await (await api.get("/v1/locations")).json();
+  made += 1;
+  const answer = await api.post("/v1/items", {
+    data: {
+      brand: "Testwerk",
+      model: `Probe ${Date.now().toString(36)}${made}`,
+      description: "Made for one test",
+      price: { amount: 129_900, currency: "INR" },
+      stock: [{ location: locations.items[0].code, quantity: stock }],
+      ...extra,
+    },
+  });
+  expect(answer.status(), await answer.text()).toBe(201);
+  const item = await answer.json();
+  // The catalogue is read from an eventually consistent model: wait until it shows the item.
+  await api.get(`/v1/items/${item.sku}`, {
+    headers: { "Holdfast-At-Least": answer.headers()["holdfast-position"] ?? "0" },
+  });
+  await api.dispose();
+  return item;
+}
+
+export async function availableOf(sku: string): Promise<number> {
+  const api = await apiAs("boss");
+  const stock: Stock = await (await api.get(`/v1/stock/${sku}`)).json();
+  await api.dispose();
+  return stock.available;
+}
+
+/** The shop's card of an item, found through the search box. */
+export async function findCard(page: Page, item: Item) {
+  await page.goto("/shop");
+  await page.getByRole("searchbox", { name: "Search" }).fill(item.model);
+  const card = page.getByRole("article", { name: item.model });
+  await expect(card).toBeVisible();
+  return card;
+}
+
+type Fixtures = { customer: Page; boss: Page };
+
+export const test = base.extend<Fixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of the fixtures from this pattern
+  baseURL: async ({}, use) => use(url()),
+  customer: async ({ browser }, use) => {
+    const page = await pageAs(browser, "anna");
+    await use(page);
+    await page.context().close();
+  },
+  boss: async ({ browser }, use) => {
+    const page = await pageAs(browser, "boss");
+    await use(page);
+    await page.context().close();
+  },
+});

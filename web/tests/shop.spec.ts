@@ -1,0 +1,111 @@
+/** Looking around needs no account, and buying asks for one. */
+import { expect, findCard, makeItem, test } from "./holdfast";
+import { PASSWORD } from "./server";
+
+test("a visitor sees cards with everything that matters", async ({ page }) => {
+  await page.goto("/");
+  const cards = page.getByRole("article");
+  await expect(cards.first()).toBeVisible();
+  expect(await cards.count()).toBeGreaterThanOrEqual(60);
+  const first = cards.first();
+  await expect(first.getByRole("heading")).not.toBeEmpty();
+  await expect(first.getByText(/\d in stock|Only \d left/)).toBeVisible();
+  await expect(first.getByText(/₹|\$|€|£|\d[.,]\d/).first()).toBeVisible();
+  await expect(first.getByRole("button", { name: "Buy now", exact: true })).toBeEnabled();
+  await expect(first.locator("img, svg").first()).toBeVisible();
+});
+
+test("sold-out items come last and cannot be bought", async ({ page }) => {
+  const item = await makeItem(0);
+  await page.goto("/shop");
+  await expect(page.getByRole("article").first()).toBeVisible();
+  const labels = await page.getByText(/^(Sold out|Only [\d,]+ left|[\d,]+ in stock)$/).allTextContents();
+  const firstSoldOut = labels.indexOf("Sold out");
+  expect(firstSoldOut).toBeGreaterThan(0);
+  expect(labels.slice(firstSoldOut).every((label) => label === "Sold out")).toBe(true);
+  const card = await findCard(page, item);
+  await expect(card.getByText("Sold out")).toBeVisible();
+  await expect(card.getByRole("button", { name: "Buy now" })).toBeDisabled();
+});
+
+test("search forgives a typo, filters narrow, and both are in the address", async ({ page }) => {
+  await page.goto("/shop");
+  const brand =
+    (await page
+      .getByRole("group", { name: "Brand" })
+      .getByRole("checkbox")
+      .first()
+      .locator("xpath=../..")
+      .textContent()) ?? "";
+  const name = brand.replace(/[\d,]+$/, "").trim();
+  await page.getByRole("group", { name: "Brand" }).getByRole("checkbox").first().check();
+  await expect(page).toHaveURL(/brand=/);
+  await expect
+    .poll(
+      async () => new Set(await page.getByRole("article").locator("[class*=brand]").allTextContents()).size,
+    )
+    .toBe(1);
+  await page.getByLabel("In stock only", { exact: true }).check();
+  await expect(page).toHaveURL(/in_stock=true/);
+  await expect(page.getByRole("article").getByText("Sold out")).toHaveCount(0);
+  await page.getByRole("button", { name: "Clear all" }).click();
+  await expect(page).not.toHaveURL(/brand=/);
+
+  const word = name.split(" ")[0] ?? name;
+  const typo = `${word.slice(0, 1)}${word.slice(2)}`;
+  await page.getByRole("searchbox", { name: "Search" }).fill(word.length >= 5 ? typo : word);
+  await expect(page.getByRole("article").first()).toContainText(name);
+  await page.getByRole("searchbox", { name: "Search" }).fill("zzzzqqqqxxxx");
+  await expect(page.getByRole("heading", { name: "Nothing matches" })).toBeVisible();
+});
+
+test("buying signed out asks to sign in and comes back to the item", async ({ page }) => {
+  const item = await makeItem(5);
+  const card = await findCard(page, item);
+  await card.getByRole("button", { name: "Buy now" }).click();
+  await expect(page).toHaveURL(/\/sign-in/);
+  await page.getByLabel("Username").fill("dora");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(new RegExp(`/shop/${item.sku}$`));
+  await expect(page.getByRole("heading", { name: item.model })).toBeVisible();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page.getByRole("link", { name: "Sign in" })).toBeVisible();
+});
+
+test("a wrong password gets one clear sentence", async ({ page }) => {
+  await page.goto("/sign-in");
+  await page.getByLabel("Username").fill("dora");
+  await page.getByLabel("Password").fill("this is not it at all");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toContainText("do not belong together");
+});
+
+test("the shop paints 60 items within a second and nothing jumps", async ({ page }) => {
+  await page.addInitScript(() => {
+    const seen = { shift: 0 };
+    Object.assign(window, { seen });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as unknown as { value: number; hadRecentInput: boolean }[]) {
+        if (!entry.hadRecentInput) seen.shift += entry.value;
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  // Once to warm the machine's own caches (not the browser's: this is another context).
+  await page.goto("/shop");
+  await expect(page.getByRole("article").first()).toBeVisible();
+  const times: number[] = [];
+  for (let run = 0; run < 3; run++) {
+    await page.goto("about:blank");
+    await page.goto("/shop", { waitUntil: "commit" });
+    await page.waitForFunction(() => document.querySelectorAll("article").length >= 60, undefined, {
+      polling: "raf",
+    });
+    times.push(await page.evaluate(() => performance.now()));
+  }
+  times.sort((a, b) => a - b);
+  expect(times[1], `milliseconds to 60 cards: ${times.map(Math.round)}`).toBeLessThan(1000);
+  await page.waitForLoadState("networkidle").catch(() => undefined);
+  const shift = await page.evaluate(() => (window as unknown as { seen: { shift: number } }).seen.shift);
+  expect(shift, "cumulative layout shift").toBeLessThan(0.02);
+});
