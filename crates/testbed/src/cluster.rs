@@ -37,75 +37,88 @@ pub struct Plan {
 }
 
 pub async fn run(plan: &Plan) -> Result<()> {
+    let cluster = tokio::select! {
+        cluster = Cluster::start(plan) => cluster?,
+        // What has been started ends with the future that held it.
+        asked = crate::asked_to_end() => return asked,
+    };
+    cluster.introduce();
     tokio::select! {
-        ended = start_and_supervise(plan) => ended,
-        asked = crate::asked_to_end() => {
-            eprintln!("stopping");
-            asked
-        }
+        never = supervise(&cluster.roles, plan.restart_after) => return never,
+        asked = crate::asked_to_end() => asked?,
     }
+    eprintln!("stopping");
+    cluster.stop().await
 }
 
-/// Its values end in the opposite order of their starting when the future is dropped.
-async fn start_and_supervise(plan: &Plan) -> Result<()> {
-    let bin = fs::canonicalize(&plan.bin).with_context(|| {
-        format!("--bin (HOLDFAST_BIN) {}: build it with `cargo build`", plan.bin.display())
-    })?;
-    fs::create_dir_all(&plan.logs).with_context(|| format!("--logs {}", plan.logs.display()))?;
-    let logs = fs::canonicalize(&plan.logs)?;
-    let port = if plan.port == 0 { free_port() } else { Port::exactly(plan.port) };
-    let port = port.context("--port")?;
+/// Everything that runs, in the order in which it ends: the balancer before the roles, the servers last.
+struct Cluster {
+    haproxy: Haproxy,
+    roles: Vec<Role>,
+    holdfast: Holdfast,
+}
 
-    eprintln!("starting RabbitMQ and PostgreSQL");
-    let (rabbit, postgres) = tokio::try_join!(Rabbit::start(), Postgres::start())?;
-    prepare_broker(&rabbit).await?;
-    postgres.add_database(DATABASE).await?;
-    let holdfast = Holdfast { bin, logs, rabbit: &rabbit, postgres: &postgres };
+impl Cluster {
+    async fn start(plan: &Plan) -> Result<Self> {
+        let bin = fs::canonicalize(&plan.bin).with_context(|| {
+            format!("--bin (HOLDFAST_BIN) {}: build it with `cargo build`", plan.bin.display())
+        })?;
+        fs::create_dir_all(&plan.logs).with_context(|| format!("--logs {}", plan.logs.display()))?;
+        let logs = fs::canonicalize(&plan.logs)?;
+        let port = if plan.port == 0 { free_port() } else { Port::exactly(plan.port) };
+        let port = port.context("--port")?;
 
-    holdfast.tool("migrate", &["migrate"]).await?;
-    holdfast.tool("accounts", &["accounts", "add", ADMIN, "--role", "admin"]).await?;
+        eprintln!("starting RabbitMQ and PostgreSQL");
+        let (rabbit, postgres) = tokio::try_join!(Rabbit::start(), Postgres::start())?;
+        prepare_broker(&rabbit).await?;
+        postgres.add_database(DATABASE).await?;
+        let holdfast = Holdfast { bin, logs, rabbit, postgres };
+        holdfast.tool("migrate", &["migrate"]).await?;
+        holdfast.tool("accounts", &["accounts", "add", ADMIN, "--role", "admin"]).await?;
 
-    let mut roles = Vec::new();
-    let mut gateways = Vec::new();
-    for (role, count) in INSTANCES {
-        for number in 1..=count {
-            let name = if count == 1 { role.to_owned() } else { format!("{role}-{number}") };
-            eprintln!("starting {name}");
-            let role = holdfast.role(role, &name).await?;
-            gateways.extend(role.public.as_ref().map(Port::number));
-            roles.push(role);
+        let mut roles = Vec::new();
+        for (role, count) in INSTANCES {
+            for number in 1..=count {
+                let name = if count == 1 { role.to_owned() } else { format!("{role}-{number}") };
+                eprintln!("starting {name}");
+                roles.push(holdfast.role(role, &name).await?);
+            }
         }
+        let gateways: Vec<u16> =
+            roles.iter().filter_map(|role| Some(role.public.as_ref()?.number())).collect();
+        let haproxy = Haproxy::start_on(port, &Haproxy::http_config(&gateways, "/health/ready")).await?;
+        Ok(Self { haproxy, roles, holdfast })
     }
-    let haproxy = Haproxy::start_on(port, &Haproxy::http_config(&gateways, "/health/ready")).await?;
 
-    println!("\nHoldfast runs at {}", haproxy.url());
-    println!("  sign in as {ADMIN} with the password {ADMIN_PASSWORD}");
-    println!("  broker     {} (management {})", broker_url(&rabbit), rabbit.management_url());
-    println!("  producers  {}", rabbit.amqp_url_for(PRODUCER, PRODUCER_PASSWORD, VHOST));
-    println!("  database   {}", postgres.url(DATABASE));
-    println!("  logs       {}", holdfast.logs.display());
-    for role in &roles {
-        println!("  {:<10} pid {}", role.process.name(), role.process.pid().unwrap_or_default());
-    }
-    println!("All data is thrown away at the end. Ctrl-C stops everything.");
-
-    let end = tokio::select! {
-        never = supervise(&roles, plan.restart_after) => never,
-        asked = crate::asked_to_end() => asked,
-    };
-    eprintln!("stopping");
-    // The balancer first, so that nobody is sent to a gateway that is going.
-    drop(haproxy);
-    let mut untidy = Vec::new();
-    for role in roles.iter().rev().filter(|role| role.process.is_running()) {
-        match role.process.stop().await {
-            Ok(exit) if exit.success() => {}
-            Ok(exit) => untidy.push(format!("{} ended with {exit}", role.process.name())),
-            Err(trouble) => untidy.push(trouble.to_string()),
+    fn introduce(&self) {
+        let Holdfast { rabbit, postgres, logs, .. } = &self.holdfast;
+        println!("\nHoldfast runs at {}", self.haproxy.url());
+        println!("  sign in as {ADMIN} with the password {ADMIN_PASSWORD}");
+        println!("  broker     {} (management {})", broker_url(rabbit), rabbit.management_url());
+        println!("  producers  {}", rabbit.amqp_url_for(PRODUCER, PRODUCER_PASSWORD, VHOST));
+        println!("  database   {}", postgres.url(DATABASE));
+        println!("  logs       {}", logs.display());
+        for role in &self.roles {
+            println!("  {:<10} pid {}", role.process.name(), role.process.pid().unwrap_or_default());
         }
+        println!("All data is thrown away at the end. Ctrl-C stops everything.");
     }
-    ensure!(untidy.is_empty(), "not everything stopped well: {}", untidy.join("; "));
-    end
+
+    async fn stop(self) -> Result<()> {
+        let Self { haproxy, roles, holdfast: _servers } = self;
+        // The balancer first, so that nobody is sent to a gateway that is going.
+        drop(haproxy);
+        let mut untidy = Vec::new();
+        for role in roles.iter().rev().filter(|role| role.process.is_running()) {
+            match role.process.stop().await {
+                Ok(exit) if exit.success() => {}
+                Ok(exit) => untidy.push(format!("{} ended with {exit}", role.process.name())),
+                Err(trouble) => untidy.push(trouble.to_string()),
+            }
+        }
+        ensure!(untidy.is_empty(), "not everything stopped well: {}", untidy.join("; "));
+        Ok(())
+    }
 }
 
 /// Says which role has ended, and starts it again after a while, as any supervisor would.
@@ -172,21 +185,21 @@ struct Role {
 }
 
 /// How this cluster's processes of the binary are started.
-struct Holdfast<'a> {
+struct Holdfast {
     bin: PathBuf,
     logs: PathBuf,
-    rabbit: &'a Rabbit,
-    postgres: &'a Postgres,
+    rabbit: Rabbit,
+    postgres: Postgres,
 }
 
-impl Holdfast<'_> {
+impl Holdfast {
     /// The settings that hold for every process; in the environment, where `ps` does not show the passwords.
     fn build(&self, name: &str) -> Result<ProcessBuilder> {
         let log = self.logs.join(format!("{name}.log"));
         fs::write(&log, "").with_context(|| format!("emptying {}", log.display()))?;
         Ok(Process::build(name, &self.bin)
             .env("HOLDFAST_DATABASE", self.postgres.url(DATABASE))
-            .env("HOLDFAST_BROKER", broker_url(self.rabbit))
+            .env("HOLDFAST_BROKER", broker_url(&self.rabbit))
             .env("HOLDFAST_BROKER_MANAGEMENT", self.rabbit.management_url())
             .env("HOLDFAST_PASSWORD", ADMIN_PASSWORD)
             .log_file(log))

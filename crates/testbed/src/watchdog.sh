@@ -27,11 +27,9 @@ for file in "$folder"/*/testbed.pid; do
     [ "${20}" = "$started" ] && kill_tree "$pid"
 done
 # Orphans, by the mark in their environment.
-for environ in /proc/[0-9]*/environ; do
-    if tr '\0' '\n' <"$environ" 2>/dev/null | grep -q "^HOLDFAST_TESTBED=$mark\."; then
-        pid=${environ#/proc/}
-        kill -KILL "${pid%/environ}" 2>/dev/null
-    fi
+for environ in $(grep -lsz "^HOLDFAST_TESTBED=$mark\." /proc/[0-9]*/environ); do
+    pid=${environ#/proc/}
+    kill -KILL "${pid%/environ}" 2>/dev/null
 done
 # A killed PostgreSQL leaves its System V interlock segment; its number is the second word of line 7.
 for file in "$folder"/*/data/postmaster.pid; do
