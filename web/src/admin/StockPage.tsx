@@ -61,10 +61,8 @@ export default function StockPage() {
         (!shortage || s.shortage > 0) && (!low || s.locations.some((l) => l.available <= l.reorder_point)),
     );
   }, [search, list.data, found.data, low, shortage]);
-  const codes = useMemo(() => {
-    const known = locations.data?.map((l) => l.code);
-    return known ?? [...new Set(rows.flatMap((s) => s.locations.map((l) => l.location)))].sort();
-  }, [locations.data, rows]);
+  // New columns are new cells, which would close a sheet that somebody is filling in: only new locations make them.
+  const codes = useMemo(() => locations.data?.map((l) => l.code) ?? [], [locations.data]);
 
   const columns = useMemo<Column<Stock>[]>(
     () => [
@@ -128,8 +126,14 @@ export default function StockPage() {
       </div>
       {query.isPending || locations.isPending ? (
         <PageLoading />
-      ) : query.isError && rows.length === 0 ? (
-        <Failed error={query.error} retry={() => query.refetch()} />
+      ) : (query.isError && rows.length === 0) || !locations.data ? (
+        <Failed
+          error={query.error ?? locations.error}
+          retry={() => {
+            void query.refetch();
+            void locations.refetch();
+          }}
+        />
       ) : rows.length === 0 ? (
         <Empty title="Nothing here">
           {low || shortage || search

@@ -120,7 +120,7 @@ function BuyForm({
         <Button variant="default" onClick={onClose}>
           Not now
         </Button>
-        <Button type="submit" loading={place.isPending} disabled={!sound || item.available <= 0}>
+        <Button type="submit" loading={place.isPending} disabled={!sound}>
           Place order
         </Button>
       </Group>
