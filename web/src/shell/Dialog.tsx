@@ -79,7 +79,7 @@ export function ConfirmDialog({
         <Button variant="default" onClick={close}>
           {keep}
         </Button>
-        <Button color="red" onClick={confirm} loading={busy} data-autofocus>
+        <Button color="red.9" onClick={confirm} loading={busy} data-autofocus>
           {action}
         </Button>
       </Group>

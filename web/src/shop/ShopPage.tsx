@@ -1,5 +1,5 @@
 /** The shop: find, look, buy. */
-import { Button, Loader, Select } from "@mantine/core";
+import { Button, Loader, NativeSelect } from "@mantine/core";
 import { useDebouncedValue, useIntersection } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
@@ -116,14 +116,14 @@ export function ShopPage() {
       <h1 className="sr-only">Shop</h1>
       <div className={classes.bar}>
         <SearchBox value={text} onChange={setText} />
-        <Select
+        <NativeSelect
           aria-label="Order of the items"
           data={SORTS}
           value={filter.sort ?? ""}
-          onChange={(value) => change({ sort: (value || undefined) as ItemSort | undefined })}
-          allowDeselect={false}
+          onChange={(event) =>
+            change({ sort: (event.currentTarget.value || undefined) as ItemSort | undefined })
+          }
           className={classes.sort}
-          checkIconPosition="right"
         />
       </div>
       <div className={classes.columns}>
