@@ -1,20 +1,20 @@
 /** A table of any length: only the rows in sight exist (TanStack Table and Virtual). More is asked for before the end comes near. */
 import { Loader } from "@mantine/core";
 import { IconArrowDown, IconArrowUp, IconSelector } from "@tabler/icons-react";
-import { type ColumnDef, tableFeatures, useTable } from "@tanstack/react-table";
+import { type ColumnDef, FlexRender, type Row, tableFeatures, useTable } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import classes from "./DataTable.module.css";
 
 export type ColumnLooks = { width: string; align?: "right"; sort?: string; wideOnly?: boolean };
 export const features = tableFeatures({ columnMeta: {} as ColumnLooks });
-export type Column<Row extends object> = ColumnDef<typeof features, Row> & { meta: ColumnLooks };
+export type Column<R extends object> = ColumnDef<typeof features, R> & { meta: ColumnLooks };
 
-type Props<Row extends object> = {
+type Props<R extends object> = {
   label: string;
-  columns: Column<Row>[];
-  rows: Row[];
-  rowId: (row: Row) => string;
+  columns: Column<R>[];
+  rows: R[];
+  rowId: (row: R) => string;
   rowHeight: number;
   sort?: string;
   onSort?: (sort: string | undefined) => void;
@@ -24,7 +24,7 @@ type Props<Row extends object> = {
   stale?: boolean;
 };
 
-export function DataTable<Row extends object>(props: Props<Row>) {
+export function DataTable<R extends object>(props: Props<R>) {
   const { label, columns, rows, rowId, rowHeight, sort, onSort, hasMore, loadingMore, loadMore, stale } =
     props;
   const body = useRef<HTMLDivElement>(null);
@@ -38,7 +38,7 @@ export function DataTable<Row extends object>(props: Props<Row>) {
   const virtual = useWindowVirtualizer({
     count: modelRows.length,
     estimateSize: () => rowHeight,
-    overscan: 12,
+    overscan: 8,
     scrollMargin: top,
     getItemKey: (index) => modelRows[index]?.id ?? index,
   });
@@ -107,23 +107,14 @@ export function DataTable<Row extends object>(props: Props<Row>) {
             const row = modelRows[place.index];
             if (!row) return null;
             return (
-              <div
-                role="row"
+              <BodyRow
                 key={row.id}
-                className={classes.row}
-                data-row
-                aria-rowindex={place.index + 2}
-                style={{ height: rowHeight, transform: `translateY(${place.start - top}px)` }}
-              >
-                {row.getAllCells().map((cell) => {
-                  const looks = cell.column.columnDef.meta as ColumnLooks;
-                  return (
-                    <div role="cell" key={cell.id} className={classes.cell} data-align={looks.align}>
-                      <table.FlexRender cell={cell} />
-                    </div>
-                  );
-                })}
-              </div>
+                row={row as unknown as Row<typeof features, object>}
+                columns={columns as unknown as Column<object>[]}
+                index={place.index}
+                height={rowHeight}
+                offset={place.start - top}
+              />
             );
           })}
         </div>
@@ -136,6 +127,39 @@ export function DataTable<Row extends object>(props: Props<Row>) {
     </div>
   );
 }
+
+type BodyRowProps = {
+  row: Row<typeof features, object>;
+  /** Compared only: other columns are another row. */
+  columns: Column<object>[];
+  index: number;
+  height: number;
+  offset: number;
+};
+
+/** Rows that stay in sight while the page scrolls are not rendered again. */
+const BodyRow = memo(function BodyRow({ row, index, height, offset }: BodyRowProps) {
+  return (
+    <div
+      role="row"
+      className={classes.row}
+      data-row
+      aria-rowindex={index + 2}
+      style={{ height, transform: `translateY(${offset}px)` }}
+    >
+      {row.getAllCells().map((cell) => (
+        <div
+          role="cell"
+          key={cell.id}
+          className={classes.cell}
+          data-align={(cell.column.columnDef.meta as ColumnLooks).align}
+        >
+          <FlexRender cell={cell} />
+        </div>
+      ))}
+    </div>
+  );
+});
 
 function SortIcon({ direction }: { direction: string | undefined }) {
   if (direction === "ascending") return <IconArrowUp size={14} aria-hidden />;

@@ -14,13 +14,13 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
 import { GET, ok, PATCH, POST, withResponse } from "../api/client";
 import { explain, fieldErrors } from "../api/problem";
-import { queryClient } from "../api/query";
 import type { Item } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { parseMajor, toMajor } from "../format";
 import { newId } from "../id";
 import { Dialog } from "../shell/Dialog";
 import { tellDone } from "../shell/tell";
+import { showItem } from "../shop/cache";
 import { locationsQuery } from "./queries";
 
 const CURRENCIES = ["INR", "EUR", "USD", "GBP", "CHF", "JPY", "AUD", "CAD", "SGD", "AED"];
@@ -99,7 +99,7 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
       );
     },
     onSuccess: (saved) => {
-      if (saved && "sku" in saved) queryClient.setQueryData(["item", saved.sku], saved);
+      if (saved) showItem(saved);
       if (!item && saved) onAdded(saved);
       afterChange();
       onClose();

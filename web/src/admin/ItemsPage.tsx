@@ -14,6 +14,7 @@ import { ConfirmDialog } from "../shell/Dialog";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed, PageLoading } from "../shell/states";
 import { tellDone } from "../shell/tell";
+import { hideItem, whileShort } from "../shop/cache";
 import { Picture } from "../shop/Picture";
 import { type ItemFilter, type ItemSort, itemQuery, itemsQuery } from "../shop/queries";
 import { StockLabel } from "../shop/StockLabel";
@@ -42,7 +43,7 @@ export default function ItemsPage() {
     sort,
   };
   const plain = !search && brands.length === 0 && !inStock && !sort;
-  const query = useInfiniteQuery({ ...itemsQuery(filter, 200), refetchInterval: poll });
+  const query = useInfiniteQuery({ ...itemsQuery(filter, 200), refetchInterval: whileShort(poll) });
   // What was just added stands first until the view is changed: its place in the order may be far away.
   const fresh = useQueries({ queries: plain ? added.map((sku) => itemQuery(sku)) : [] });
   const freshRows = fresh.flatMap((q) => (q.data ? [q.data] : []));
@@ -197,6 +198,7 @@ export default function ItemsPage() {
           if (!removing) return;
           await ok(DELETE("/v1/items/{sku}", { params: { path: { sku: removing.sku } } }));
           setAdded((old) => old.filter((sku) => sku !== removing.sku));
+          hideItem(removing.sku);
           afterChange();
           tellDone("Item removed", `${removing.brand} ${removing.model}`);
         }}

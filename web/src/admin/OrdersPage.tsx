@@ -12,6 +12,7 @@ import { ordersQuery } from "../orders/queries";
 import { StatusBadge } from "../orders/status";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed, PageLoading } from "../shell/states";
+import { whileShort } from "../shop/cache";
 import { ItemName } from "../shop/ItemName";
 import { PageHead } from "./AdminShell";
 import { type Column, DataTable } from "./DataTable";
@@ -33,7 +34,7 @@ export default function OrdersPage() {
       { status: status === "all" ? undefined : (status as OrderStatus), customer: customer || undefined },
       100,
     ),
-    refetchInterval: poll,
+    refetchInterval: whileShort(poll),
     placeholderData: (old) => old,
   });
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);

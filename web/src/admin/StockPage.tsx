@@ -11,6 +11,7 @@ import type { Stock, StockLocation } from "../api/types";
 import { formatNumber } from "../format";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed, PageLoading } from "../shell/states";
+import { whileShort } from "../shop/cache";
 import { ItemName } from "../shop/ItemName";
 import { PageHead } from "./AdminShell";
 import { type Column, DataTable } from "./DataTable";
@@ -42,7 +43,7 @@ export default function StockPage() {
   const locations = useQuery(locationsQuery);
   const list = useInfiniteQuery({
     ...stockListQuery({ low: low || undefined, shortage: shortage || undefined }),
-    refetchInterval: poll,
+    refetchInterval: whileShort(poll),
     enabled: !search,
   });
   const found = useQuery({

@@ -10,6 +10,7 @@ const REFRESH_EVERY_MS = 1_500;
 /** A page in the background gives its connection back: browsers allow six per origin. */
 const HIDDEN_CLOSE_MS = 60_000;
 const RECONNECT_MS = 5_000;
+const RECONNECT_MS_MAX = 60_000;
 
 type StockChange = { sku: string; available: number; in_stock: boolean };
 
@@ -96,11 +97,15 @@ function open(topics: string): () => void {
   let retry = 0;
   let hide = 0;
   let ended = false;
+  let pause = RECONNECT_MS;
 
   const connect = () => {
     if (source || ended) return;
     source = new EventSource(`/v1/stream?topics=${topics}`);
-    source.onopen = () => setLive(true);
+    source.onopen = () => {
+      pause = RECONNECT_MS;
+      setLive(true);
+    };
     source.onerror = () => {
       setLive(false);
       // CONNECTING: the browser tries again by itself. CLOSED: refused, or not there; look again later.
@@ -108,7 +113,8 @@ function open(topics: string): () => void {
       source.close();
       source = null;
       window.clearTimeout(retry);
-      retry = window.setTimeout(connect, RECONNECT_MS);
+      retry = window.setTimeout(connect, pause);
+      pause = Math.min(pause * 2, RECONNECT_MS_MAX);
     };
     source.addEventListener("stock", (event) => {
       const change = parse<StockChange>(event);

@@ -11,6 +11,7 @@ import { ConfirmDialog } from "../shell/Dialog";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed } from "../shell/states";
 import { tellDone } from "../shell/tell";
+import { whileShort } from "../shop/cache";
 import { ItemName } from "../shop/ItemName";
 import classes from "./MyOrdersPage.module.css";
 import { cancelOrder, ordersQuery } from "./queries";
@@ -21,7 +22,7 @@ export default function MyOrdersPage() {
   const { me } = useSession();
   const poll = usePoll(5_000);
   const filter = me?.role === "customer" ? {} : { customer: me?.id };
-  const query = useInfiniteQuery({ ...ordersQuery(filter), refetchInterval: poll });
+  const query = useInfiniteQuery({ ...ordersQuery(filter), refetchInterval: whileShort(poll) });
   const [asking, setAsking] = useState<Order | null>(null);
   const orders = query.data?.pages.flatMap((page) => page.items) ?? [];
   return (

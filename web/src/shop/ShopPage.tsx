@@ -15,6 +15,7 @@ import { signInHref } from "../shell/Require";
 import { Empty, Failed } from "../shell/states";
 import { tellDone, tellError } from "../shell/tell";
 import { BuyDialog, useBuyDialog } from "./BuyDialog";
+import { whileShort } from "./cache";
 import { Filters, SearchBox } from "./Filters";
 import { CardSkeleton, ProductCard } from "./ProductCard";
 import { type ItemFilter, type ItemSort, itemsQuery } from "./queries";
@@ -73,7 +74,7 @@ export function ShopPage() {
   useEffect(() => change({ query: settled.trim() || undefined }), [settled, change]);
 
   const poll = usePoll(5_000);
-  const query = useInfiniteQuery({ ...itemsQuery(filter), refetchInterval: poll });
+  const query = useInfiniteQuery({ ...itemsQuery(filter), refetchInterval: whileShort(poll) });
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   const first = query.data?.pages[0];
   const total = first?.total ?? (query.hasNextPage ? null : items.length);
