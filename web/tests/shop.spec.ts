@@ -19,6 +19,11 @@ test("sold-out items come last and cannot be bought", async ({ page }) => {
   const item = await makeItem(0);
   await page.goto("/shop");
   await expect(page.getByRole("article").first()).toBeVisible();
+  const more = page.getByRole("button", { name: "Show more" });
+  await expect(async () => {
+    await page.keyboard.press("End");
+    await expect(more).toHaveCount(0, { timeout: 500 });
+  }).toPass();
   const labels = await page.getByText(/^(Sold out|Only [\d,]+ left|[\d,]+ in stock)$/).allTextContents();
   const firstSoldOut = labels.indexOf("Sold out");
   expect(firstSoldOut).toBeGreaterThan(0);

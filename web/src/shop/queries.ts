@@ -14,7 +14,10 @@ export type ItemFilter = {
   sort?: ItemSort;
 };
 
-export function itemsQuery(filter: ItemFilter, limit = 60) {
+/** A usual shop fits into one page; cards out of sight cost nothing to lay out. */
+const SHOP_PAGE = 100;
+
+export function itemsQuery(filter: ItemFilter, limit = SHOP_PAGE) {
   return infiniteQueryOptions({
     queryKey: ["items", filter, limit],
     queryFn: ({ pageParam, signal }) =>
