@@ -6,6 +6,7 @@ const STAFF_PAGES = [
   "/admin",
   "/admin/items",
   "/admin/stock",
+  "/admin/locations",
   "/admin/orders",
   "/admin/import",
   "/admin/accounts",

@@ -230,3 +230,19 @@ test("the table of items scrolls through thousands of rows and keeps few of them
   await boss.getByRole("columnheader", { name: /Price/ }).getByRole("button").click();
   await expect(boss.getByRole("columnheader", { name: /Price/ })).toHaveAttribute("aria-sort", "ascending");
 });
+
+test("a new location is a column of the stock grid at once", async ({ boss }) => {
+  const code = `L${Date.now().toString(36)}`;
+  await boss.goto("/admin/locations");
+  await boss.getByRole("button", { name: "New location" }).click();
+  const dialog = boss.getByRole("dialog");
+  await dialog.getByLabel("Name").fill(`Depot ${code}`);
+  await dialog.getByLabel("Code").fill(code);
+  // Last in line, so that the other tests' items stay where they are.
+  await dialog.getByLabel("Priority").fill("900");
+  await dialog.getByRole("button", { name: "Add location" }).click();
+  await expect(dialog).toBeHidden();
+  await expect(boss.getByRole("row").filter({ hasText: code })).toBeVisible();
+  await boss.getByRole("link", { name: "Stock" }).click();
+  await expect(boss.getByRole("columnheader", { name: `Depot ${code}` })).toBeAttached();
+});

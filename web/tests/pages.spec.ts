@@ -82,6 +82,7 @@ async function arrange(): Promise<Visit[]> {
       },
     },
     { name: "admin-orders", path: "/admin/orders", as: "boss" },
+    { name: "admin-locations", path: "/admin/locations", as: "boss" },
     { name: "admin-import", path: "/admin/import", as: "boss" },
     { name: "admin-accounts", path: "/admin/accounts", as: "boss" },
     { name: "admin-api-keys", path: "/admin/api-keys", as: "boss" },

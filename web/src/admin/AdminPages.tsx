@@ -8,6 +8,7 @@ import { HomePage } from "./HomePage";
 const ItemsPage = lazy(() => import("./ItemsPage"));
 const ItemStockPage = lazy(() => import("./ItemStockPage"));
 const StockPage = lazy(() => import("./StockPage"));
+const LocationsPage = lazy(() => import("./LocationsPage"));
 const OrdersPage = lazy(() => import("./OrdersPage"));
 const ImportPage = lazy(() => import("./ImportPage"));
 const AccountsPage = lazy(() => import("./AccountsPage"));
@@ -24,6 +25,7 @@ export default function AdminPages() {
             {({ sku }) => <ItemStockPage key={sku} sku={decodeURIComponent(sku)} />}
           </Route>
           <Route path="/admin/stock" component={StockPage} />
+          <Route path="/admin/locations" component={LocationsPage} />
           <Route path="/admin/orders" component={OrdersPage} />
           <Route path="/admin/import" component={ImportPage} />
           <Route path="/admin/accounts" component={AccountsPage} />

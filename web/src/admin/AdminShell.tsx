@@ -6,6 +6,7 @@ import {
   IconFileImport,
   IconKey,
   IconLayoutDashboard,
+  IconMapPin,
   IconReceipt,
   IconUsers,
 } from "@tabler/icons-react";
@@ -19,6 +20,7 @@ const PAGES = [
   { href: "/admin", label: "Overview", icon: IconLayoutDashboard, admin: false },
   { href: "/admin/items", label: "Items", icon: IconDeviceWatch, admin: false },
   { href: "/admin/stock", label: "Stock", icon: IconBoxSeam, admin: false },
+  { href: "/admin/locations", label: "Locations", icon: IconMapPin, admin: false },
   { href: "/admin/orders", label: "Orders", icon: IconReceipt, admin: false },
   { href: "/admin/import", label: "Import", icon: IconFileImport, admin: false },
   { href: "/admin/accounts", label: "Accounts", icon: IconUsers, admin: true },

@@ -196,7 +196,13 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
                 value={location}
                 onChange={(e) => setChosen(e.currentTarget.value)}
                 data={(locations.data ?? []).map((l) => ({ value: l.code, label: `${l.name} (${l.code})` }))}
-                error={locations.error ? explain(locations.error) : undefined}
+                error={
+                  locations.error
+                    ? explain(locations.error)
+                    : locations.data?.length === 0
+                      ? "There is none yet: add one first."
+                      : undefined
+                }
               />
             </>
           )}
