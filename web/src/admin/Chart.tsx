@@ -97,7 +97,14 @@ export function Chart({ title, seconds, series, height = 190, unit = (v) => Stri
           </span>
         ))}
       </figcaption>
-      <div ref={box} style={{ height }} role="img" aria-label={`${title}. ${spoken.join(", ")}`} />
+      <div
+        ref={box}
+        className={classes.plot}
+        data-empty={seconds.length === 0 || undefined}
+        style={{ height }}
+        role="img"
+        aria-label={`${title}. ${spoken.join(", ")}`}
+      />
     </figure>
   );
 }

@@ -5,7 +5,8 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { Link } from "wouter";
 import { usePoll } from "../api/live";
-import { isNotThereYet } from "../api/problem";
+import { explain } from "../api/problem";
+import { every } from "../api/query";
 import type { Stock } from "../api/types";
 import { formatAgo, formatCompact, formatCountdown, formatMs, formatNumber, formatRate } from "../format";
 import { useNow, useTitle } from "../shell/hooks";
@@ -25,11 +26,11 @@ const WINDOWS = [
 export function HomePage() {
   useTitle("Admin");
   const [window, setWindow] = useState("15m");
-  const stats = useQuery({ ...statsQuery(window), refetchInterval: 3_000 });
+  const stats = useQuery({ ...statsQuery(window), refetchInterval: every(3_000) });
   const poll = usePoll(5_000, 15_000);
-  const low = useInfiniteQuery({ ...stockListQuery({ low: true }, 50), refetchInterval: poll });
-  const short = useInfiniteQuery({ ...stockListQuery({ shortage: true }, 50), refetchInterval: poll });
-  const holds = useQuery({ ...holdsQuery, refetchInterval: poll });
+  const low = useInfiniteQuery({ ...stockListQuery({ low: true }, 50), refetchInterval: every(poll) });
+  const short = useInfiniteQuery({ ...stockListQuery({ shortage: true }, 50), refetchInterval: every(poll) });
+  const holds = useQuery({ ...holdsQuery, refetchInterval: every(poll) });
   const lowItems = [...(low.data?.pages[0]?.items ?? [])].sort((a, b) => a.available - b.available);
   const soldOut = lowItems.filter((s) => s.available === 0).length;
   const more = low.data?.pages[0]?.next_cursor ? "+" : "";
@@ -52,39 +53,39 @@ export function HomePage() {
           name="Orders per second"
           value={s && formatRate(s.orders_per_second)}
           note={s && `${formatCompact(s.orders)} orders`}
-          off={isNotThereYet(stats.error)}
+          error={stats.error}
         />
         <Tile
           name="Units sold"
           value={s && formatCompact(s.units)}
           note={s && `${formatCompact(s.rejected)} orders rejected`}
-          off={isNotThereYet(stats.error)}
+          error={stats.error}
         />
         <Tile
           name="Decided within"
           value={s && formatMs(s.latency.p50_ms)}
           note={s && `p99 ${formatMs(s.latency.p99_ms)}`}
-          off={isNotThereYet(stats.error)}
+          error={stats.error}
         />
         <Tile
           name="Low or sold out"
           value={low.data && `${formatNumber(lowItems.length)}${more}`}
           note={low.data && `${formatNumber(soldOut)} sold out`}
           tone={soldOut > 0 ? "warn" : undefined}
-          off={isNotThereYet(low.error)}
+          error={low.error}
         />
         <Tile
           name="Holds running"
           value={holds.data && `${formatNumber(holds.data.items.length)}${holds.data.next_cursor ? "+" : ""}`}
           note="kept for customers"
-          off={isNotThereYet(holds.error)}
+          error={holds.error}
         />
         <Tile
           name="Shortages"
           value={short.data && formatNumber(shortUnits)}
           note="units promised, not there"
           tone={shortUnits > 0 ? "bad" : undefined}
-          off={isNotThereYet(short.error)}
+          error={short.error}
         />
       </section>
       <section className={classes.charts} aria-label="Over time">
@@ -126,7 +127,7 @@ export function HomePage() {
         </div>
       </section>
       <div className={classes.lists}>
-        <List title="Hottest SKUs" empty="Nothing was sold in this stretch of time." busy={stats.isPending}>
+        <List title="Hottest SKUs" empty="Nothing was sold in this stretch of time." query={stats}>
           {s?.hottest.slice(0, 8).map((hot, _, all) => (
             <li key={hot.sku}>
               <SkuLink sku={hot.sku} />
@@ -137,7 +138,7 @@ export function HomePage() {
             </li>
           ))}
         </List>
-        <List title="Low and sold out" empty="Everything is above its reorder point." busy={low.isPending}>
+        <List title="Low and sold out" empty="Everything is above its reorder point." query={low}>
           {lowItems.slice(0, 8).map((stock) => (
             <li key={stock.sku}>
               <SkuLink sku={stock.sku} />
@@ -145,11 +146,7 @@ export function HomePage() {
             </li>
           ))}
         </List>
-        <List
-          title="Holds about to expire"
-          empty="No holds are running."
-          busy={holds.isPending && !holds.isError}
-        >
+        <List title="Holds about to expire" empty="No holds are running." query={holds}>
           {holds.data?.items.slice(0, 8).map((hold) => (
             <li key={hold.id}>
               <span className={classes.grow}>
@@ -176,7 +173,7 @@ function lowWords(stock: Stock): string {
 
 /** "0 oversold, verified up to N, 3 s ago": a measured, dated fact, never a claim. */
 export function ProofBadge() {
-  const { data } = useQuery({ ...healthQuery, refetchInterval: 3_000 });
+  const { data } = useQuery({ ...healthQuery, refetchInterval: every(3_000) });
   const now = useNow();
   const audit = data?.audit;
   if (!audit) return <span className={classes.proof}>&nbsp;</span>;
@@ -194,37 +191,37 @@ export function ProofBadge() {
   );
 }
 
-type TileProps = { name: string; value?: string; note?: string; tone?: "warn" | "bad"; off?: boolean };
+type TileProps = { name: string; value?: string; note?: string; tone?: "warn" | "bad"; error?: unknown };
 
-function Tile({ name, value, note, tone, off }: TileProps) {
+function Tile({ name, value, note, tone, error }: TileProps) {
   return (
     <dl className={classes.tile}>
       <dt>{name}</dt>
-      <dd data-tone={tone}>{off ? "–" : (value ?? <Skeleton h={26} w={80} mt={6} />)}</dd>
-      <dd className={classes.note}>{off ? "Not available on this server yet" : (note ?? "\u00a0")}</dd>
+      <dd data-tone={tone}>{value ?? (error ? "–" : <Skeleton h={26} w={80} mt={6} />)}</dd>
+      <dd className={classes.note}>{value === undefined && error ? explain(error) : (note ?? "\u00a0")}</dd>
     </dl>
   );
 }
 
-function List({
-  title,
-  empty,
-  busy,
-  children,
-}: {
+type ListProps = {
   title: string;
   empty: string;
-  busy: boolean;
+  query: { isPending: boolean; data: unknown; error: unknown };
   children: ReactNode;
-}) {
+};
+
+function List({ title, empty, query, children }: ListProps) {
   const none = !children || (Array.isArray(children) && children.length === 0);
+  // "None" is said only when the server said it.
+  const silent = query.data === undefined && query.error ? explain(query.error) : null;
+  const busy = query.isPending;
   return (
     <section className={classes.card}>
       <h2 className={classes.listTitle}>{title}</h2>
       {busy ? (
         <Skeleton h={220} />
       ) : none ? (
-        <p className={classes.empty}>{empty}</p>
+        <p className={classes.empty}>{silent ?? empty}</p>
       ) : (
         <ul className={classes.list}>{children}</ul>
       )}

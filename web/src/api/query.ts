@@ -1,6 +1,6 @@
 /** The cache of what the server said, and when to ask again. */
-import { QueryClient } from "@tanstack/react-query";
-import { ApiError, OfflineError } from "./problem";
+import { type Query, QueryClient } from "@tanstack/react-query";
+import { ApiError, isNotThereYet, OfflineError } from "./problem";
 
 const RETRIES_MAX = 3;
 
@@ -25,3 +25,10 @@ export const queryClient = new QueryClient({
     mutations: { networkMode: "always", retry: false },
   },
 });
+
+/** A refetch interval that does not keep asking for what this server does not offer. */
+export function every(ms: number) {
+  // biome-ignore lint/suspicious/noExplicitAny: the interval looks at the error only
+  return (query: Query<any, any, any, any>): number | false =>
+    isNotThereYet(query.state.error) ? false : ms;
+}

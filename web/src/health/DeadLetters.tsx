@@ -3,7 +3,7 @@ import { Button, Code, Group, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { DELETE, GET, ok, POST } from "../api/client";
-import { queryClient } from "../api/query";
+import { every, queryClient } from "../api/query";
 import { useSession } from "../api/session";
 import type { DeadLetter } from "../api/types";
 import { formatNumber, formatTime } from "../format";
@@ -40,7 +40,7 @@ function List() {
   const query = useQuery({
     queryKey: ["dead-letters"],
     queryFn: ({ signal }) => ok(GET("/v1/dead-letters", { params: { query: { limit: 50 } }, signal })),
-    refetchInterval: 4_000,
+    refetchInterval: every(4_000),
   });
   const [dropping, setDropping] = useState<DeadLetter | null>(null);
   const retry = useMutation({

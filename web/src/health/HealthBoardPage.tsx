@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { AdminShell } from "../admin/AdminShell";
 import { ProofBadge } from "../admin/HomePage";
 import { healthQuery, statsQuery } from "../admin/queries";
+import { every } from "../api/query";
 import type { Health } from "../api/types";
 import { formatMs, formatNumber, formatRate, formatSpan } from "../format";
 import { useNow, useTitle } from "../shell/hooks";
@@ -81,7 +82,7 @@ function Banner({ health, silentMs }: { health: Health; silentMs: number }) {
 }
 
 function Figures({ health }: { health: Health }) {
-  const stats = useQuery({ ...statsQuery("15m"), refetchInterval: 3_000, retry: false });
+  const stats = useQuery({ ...statsQuery("15m"), refetchInterval: every(3_000), retry: false });
   const s = stats.data;
   const waiting = health.queues.reduce((sum, q) => sum + q.ready, 0);
   const last = s?.series.at(-1);
