@@ -1,5 +1,6 @@
 /** The cart keeps what it shows: holds on the server, with a countdown and an honest end. */
 import { availableOf, expect, makeItem, pageAs, test } from "./holdfast";
+import { PASSWORD } from "./server";
 
 test("adding to the cart holds the units, and ordering confirms the hold", async ({ browser }) => {
   const item = await makeItem(6);
@@ -69,4 +70,34 @@ test("a cart that asks for too much keeps what it had", async ({ browser }) => {
   await page.getByRole("button", { name: /^Take .* out$/ }).click();
   await expect.poll(() => availableOf(item.sku)).toBe(3);
   await page.context().close();
+});
+
+test("what was chosen before signing in is held from the moment of signing in", async ({ page }) => {
+  const item = await makeItem(4);
+  await page.goto(`/shop/${item.sku}`);
+  await page.getByRole("button", { name: "Add to cart" }).click();
+  await expect(page.getByText("In your cart")).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(4);
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  await page.getByRole("link", { name: "Continue to order" }).click();
+  await page.getByLabel("Username").fill("cleo");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByText("Held for you")).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(3);
+
+  // The answer to the confirmation gets lost: asking again gives the same order, not a second one.
+  let lost = 0;
+  await page.route("**/confirm", async (route) => {
+    if (lost > 0) return route.fallback();
+    lost += 1;
+    await route.fetch();
+    await route.abort("connectionreset");
+  });
+  await page.getByRole("button", { name: "Place order" }).click();
+  await expect(page.getByText(/cannot be reached/)).toBeVisible();
+  await page.getByRole("button", { name: "Place order" }).click();
+  await expect(page).toHaveURL(/\/orders$/);
+  expect(lost).toBe(1);
+  expect(await availableOf(item.sku)).toBe(3);
 });

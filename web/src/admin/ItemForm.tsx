@@ -17,8 +17,8 @@ import { explain, fieldErrors } from "../api/problem";
 import type { Item } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { parseMajor, toMajor } from "../format";
-import { newId } from "../id";
 import { Dialog } from "../shell/Dialog";
+import { useKeyFor } from "../shell/hooks";
 import { tellDone } from "../shell/tell";
 import { showItem } from "../shop/cache";
 import { locationsQuery } from "./queries";
@@ -61,10 +61,23 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
   const [stock, setStock] = useState<number | string>(item ? "" : 0);
   const [chosen, setChosen] = useState<string | null>(null);
   const [tried, setTried] = useState(false);
-  const [key] = useState(newId);
   const locations = useQuery({ ...locationsQuery, enabled: item === null });
   const location = chosen ?? locations.data?.[0]?.code ?? "";
   const amount = parseMajor(price, currency);
+
+  const headers = {
+    "Idempotency-Key": useKeyFor([
+      brand,
+      model,
+      description,
+      price,
+      currency,
+      picture,
+      most,
+      stock,
+      location,
+    ]),
+  };
 
   const save = useMutation({
     mutationFn: async () => {
@@ -86,7 +99,7 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
         return ok(
           POST("/v1/items", {
             body: { ...body, stock: first },
-            headers: { "Idempotency-Key": `${key}-${hash(JSON.stringify([body, first]))}` },
+            headers,
           }),
         );
       }
@@ -95,7 +108,11 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
       const now = await withResponse(GET("/v1/items/{sku}", { params: { path } }));
       const tag = now.data.version === item.version ? now.response.headers.get("ETag") : `"${item.version}"`;
       return ok(
-        PATCH("/v1/items/{sku}", { params: { path, header: { "If-Match": tag ?? undefined } }, body }),
+        PATCH("/v1/items/{sku}", {
+          headers,
+          params: { path, header: { "If-Match": tag ?? undefined } },
+          body,
+        }),
       );
     },
     onSuccess: (saved) => {
@@ -233,11 +250,4 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
       </Stack>
     </form>
   );
-}
-
-/** The key must change with the content (a corrected form is another command) and stay for a repeated try. */
-function hash(text: string): string {
-  let sum = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) sum = Math.imul(sum ^ text.charCodeAt(i), 0x01000193);
-  return (sum >>> 0).toString(16);
 }

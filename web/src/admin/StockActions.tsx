@@ -17,6 +17,7 @@ import { queryClient } from "../api/query";
 import type { StockLocation } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { formatNumber } from "../format";
+import { useKeyFor } from "../shell/hooks";
 import { tellDone } from "../shell/tell";
 import { locationsQuery } from "./queries";
 
@@ -89,26 +90,41 @@ function StockForm({
   const sound =
     Number.isInteger(n) && (signed ? n !== 0 : action === "count" || action === "levels" ? n >= 0 : n >= 1);
 
+  const key = useKeyFor([action, units, safety, reason, note, target]);
+  const headers = { "Idempotency-Key": key };
+
   const run = useMutation({
     mutationFn: async () => {
       const at = { sku, location };
       if (action === "receive")
         await ok(
-          POST("/v1/stock/receipts", { body: { ...at, quantity: n, ...(note ? { reference: note } : {}) } }),
+          POST("/v1/stock/receipts", {
+            headers,
+            body: { ...at, quantity: n, ...(note ? { reference: note } : {}) },
+          }),
         );
       else if (action === "adjust")
         await ok(
-          POST("/v1/stock/adjustments", { body: { ...at, delta: n, reason, ...(note ? { note } : {}) } }),
+          POST("/v1/stock/adjustments", {
+            headers,
+            body: { ...at, delta: n, reason, ...(note ? { note } : {}) },
+          }),
         );
-      else if (action === "count") await ok(POST("/v1/stock/counts", { body: { ...at, counted: n } }));
+      else if (action === "count")
+        await ok(POST("/v1/stock/counts", { headers, body: { ...at, counted: n } }));
       else if (action === "transfer")
-        await ok(POST("/v1/stock/transfers", { body: { sku, from: location, to: target, quantity: n } }));
+        await ok(
+          POST("/v1/stock/transfers", { headers, body: { sku, from: location, to: target, quantity: n } }),
+        );
       else if (action === "quarantine")
-        await ok(POST("/v1/stock/unavailable", { body: { ...at, delta: n, reason: note || "quarantine" } }));
+        await ok(
+          POST("/v1/stock/unavailable", { headers, body: { ...at, delta: n, reason: note || "quarantine" } }),
+        );
       else {
         const safety_stock = typeof safety === "number" ? safety : 0;
         await ok(
           PUT("/v1/stock/{sku}/levels/{location}", {
+            headers,
             params: { path: { sku, location } },
             body: { safety_stock, reorder_point: n },
           }),

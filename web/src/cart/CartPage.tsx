@@ -62,6 +62,13 @@ export default function CartPage() {
     return work.catch(setError);
   };
 
+  // What was chosen before signing in is kept from the moment that somebody is signed in.
+  const account = me && me.role !== "staff" ? me.id : null;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once an account, not at every change of the cart
+  useEffect(() => {
+    if (account && cart.lines.length > 0 && !cart.hold) void attempt(cart.keepAgain());
+  }, [account]);
+
   if (cart.lines.length === 0) {
     return (
       <Empty

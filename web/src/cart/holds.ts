@@ -1,6 +1,6 @@
 /** Holds for the cart: the new one is taken before the old one is let go, so that no unit slips away in between. */
 import { DELETE, GET, ok, POST, serverNow } from "../api/client";
-import { ApiError } from "../api/problem";
+import { ApiError, isNotThereYet } from "../api/problem";
 import { queryClient } from "../api/query";
 import type { Hold, Order } from "../api/types";
 import { newId } from "../id";
@@ -67,6 +67,11 @@ export function keepLines(lines: CartLine[], account: string): Promise<void> {
       hold = await place(lines);
       if (old) await letGo(old).catch(() => undefined);
     } catch (error) {
+      if (isNotThereYet(error)) {
+        // Without holds the cart is a list of wishes, and says so.
+        setCart({ lines, hold: null });
+        return;
+      }
       const short = error instanceof ApiError && error.code === "insufficient_stock";
       if (!short || !old) throw error;
       // What is missing may be what the old hold itself keeps.
@@ -84,27 +89,35 @@ export function keepLines(lines: CartLine[], account: string): Promise<void> {
   });
 }
 
+/** The order that the hold became, or null when its time had run out before it was asked for. */
+async function confirm(hold: CartHold): Promise<Order | null> {
+  const wasRunning = isRunning(hold);
+  try {
+    // One key for ever: after a lost answer the same confirmation is asked for again, also when the time is over.
+    const headers = { "Idempotency-Key": hold.id };
+    return (await ok(
+      POST("/v1/holds/{id}/confirm", { params: { path: { id: hold.id } }, headers }),
+    )) as Order;
+  } catch (error) {
+    if (!(error instanceof ApiError && [404, 409, 410].includes(error.status))) throw error;
+    // Expired, released or unknown: this hold keeps nothing any more.
+    setCart({ lines: getCart().lines, hold: null });
+    if (wasRunning) throw error;
+    return null;
+  }
+}
+
 /** Turns the cart into an order: confirms its hold, or orders directly when nothing is held. */
 export function checkOut(account: string, idWithoutHold: string): Promise<Order> {
   return inTurn(async () => {
     const { lines, hold } = getCart();
-    const mine = hold?.account === account && isRunning(hold) && sameLines(hold.lines, lines) ? hold : null;
-    let order: Order;
-    if (mine) {
-      try {
-        order = (await ok(POST("/v1/holds/{id}/confirm", { params: { path: { id: mine.id } } }))) as Order;
-      } catch (error) {
-        // Expired, released or unknown: this hold keeps nothing any more.
-        if (error instanceof ApiError && [404, 409, 410].includes(error.status))
-          setCart({ lines, hold: null });
-        throw error;
-      }
-    } else {
-      order = (await ok(POST("/v1/orders", { body: { id: idWithoutHold, lines } }))) as Order;
-    }
+    const mine = hold?.account === account && sameLines(hold.lines, lines) ? hold : null;
+    const order =
+      (mine && (await confirm(mine))) ??
+      (await ok(POST("/v1/orders", { body: { id: idWithoutHold, lines } })));
     setCart({ lines: [], hold: null });
     afterChange();
-    return order;
+    return order as Order;
   });
 }
 

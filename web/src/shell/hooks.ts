@@ -1,6 +1,7 @@
 /** Small habits of every page. */
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../api/client";
+import { newId } from "../id";
 
 /** Sets the window's title while the page is shown. */
 export function useTitle(title: string) {
@@ -31,4 +32,12 @@ export function useOnline(): boolean {
     },
     () => navigator.onLine,
   );
+}
+
+/** An idempotency key that stays while the content does: trying again after a lost answer is the same command. */
+export function useKeyFor(content: unknown): string {
+  const text = JSON.stringify(content);
+  const kept = useRef({ text, key: newId() });
+  if (kept.current.text !== text) kept.current = { text, key: newId() };
+  return kept.current.key;
 }
