@@ -1,1 +1,258 @@
-//! store
+//! Durability: one append-only log, and what is derived from it in the same transaction.
+//!
+//! [`Store::execute`] is the only way to write to the log: one batch of commands, one transaction. It locks the log's
+//! head, loads what the batch touches, lets [`plan`] decide, writes, moves the head and commits. SQLite and
+//! PostgreSQL implement the same traits and must pass the same contract suite (`contract`).
+//!
+//! Errors: [`StoreError`] is trouble (a disk, a network, a defect); what the rules refuse is in the outcomes.
+
+pub mod accounts;
+pub mod plan;
+pub mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use holdfast_domain::{
+    Command, Hold, HoldStatus, Location, Movement, Order, OrderStatus, Outcome, Position, Recorded, Sku, SkuState,
+    Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use accounts::Accounts;
+
+/// Holds that one batch expires at most; the rest follow in the next one.
+pub const EXPIRE_PER_BATCH_MAX: usize = 5_000;
+/// SKUs that a worker keeps in memory between batches before it starts anew.
+pub const CACHED_SKUS_MAX: usize = 200_000;
+/// How long outcomes are remembered.
+pub const OUTCOME_HOURS: i64 = 24;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// May heal by itself: busy, connection lost, fail-over. Nothing was committed unless a later read says so.
+    #[error("the database is not reachable now: {0}")]
+    Transient(String),
+    /// The disk or quota is full: reads go on, writes fail until there is room.
+    #[error("the database is full: {0}")]
+    Full(String),
+    /// A newer Holdfast wrote this database.
+    #[error("the database has schema version {found}, this Holdfast knows up to {known}; use a newer Holdfast")]
+    Newer { found: i64, known: i64 },
+    /// What was read contradicts itself.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StoreError {
+    pub fn is_transient(&self) -> bool {
+        matches!(self, StoreError::Transient(_) | StoreError::Full(_))
+    }
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// One batch of the log, as written. `hash` = SHA-256 over the hash before it and this batch ([`chain_hash`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogBatch {
+    pub first: Position,
+    pub last: Position,
+    pub decided_at: Timestamp,
+    /// `{"v":1,"events":[…]}`, exactly the bytes that were hashed.
+    pub payload: Vec<u8>,
+    pub hash: [u8; 32],
+}
+
+impl LogBatch {
+    /// The events in their order; the first stands at `first`.
+    pub fn events(&self) -> Result<Vec<Recorded>> {
+        decode_events(&self.payload)
+    }
+}
+
+#[derive(Serialize)]
+struct PayloadOut<'a> {
+    v: u32,
+    events: &'a [Recorded],
+}
+
+#[derive(Deserialize)]
+struct PayloadIn {
+    v: u32,
+    events: Vec<Recorded>,
+}
+
+/// The recorded form of a batch's events.
+pub fn encode_events(events: &[Recorded]) -> Vec<u8> {
+    serde_json::to_vec(&PayloadOut { v: 1, events }).expect("events are plain data and always serialise")
+}
+
+pub fn decode_events(payload: &[u8]) -> Result<Vec<Recorded>> {
+    let payload: PayloadIn = serde_json::from_slice(payload)
+        .map_err(|error| StoreError::Damaged(format!("a batch of the log cannot be read: {error}")))?;
+    match payload.v {
+        1 => Ok(payload.events),
+        v => Err(StoreError::Damaged(format!("a batch of the log has the unknown version {v}"))),
+    }
+}
+
+/// SHA-256(previous hash ‖ first ‖ last ‖ decided_at ‖ payload), numbers as 8 bytes big-endian.
+pub fn chain_hash(
+    previous: &[u8; 32],
+    first: Position,
+    last: Position,
+    decided_at: Timestamp,
+    payload: &[u8],
+) -> [u8; 32] {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    hasher.update(first.0.to_be_bytes());
+    hasher.update(last.0.to_be_bytes());
+    hasher.update(decided_at.0.to_be_bytes());
+    hasher.update(payload);
+    hasher.finalize().into()
+}
+
+/// Where the log ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    pub position: Position,
+    pub decided_at: Timestamp,
+    pub hash: [u8; 32],
+}
+
+/// What was committed, handed to followers in this process so that they need not read it again.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub first: Position,
+    pub last: Position,
+    pub decided_at: Timestamp,
+    pub events: Arc<Vec<Recorded>>,
+}
+
+/// The outcomes of a batch in the order of its commands, and what it added to the log (`None`: nothing).
+#[derive(Debug, Clone)]
+pub struct Executed {
+    pub outcomes: Vec<Outcome>,
+    pub committed: Option<Committed>,
+}
+
+/// The whole current state of the catalogue at one position, for loading the read model.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub position: Position,
+    pub locations: Vec<Location>,
+    pub skus: Vec<SkuState>,
+}
+
+/// A command that was answered 202 and is not decided yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pending {
+    pub command: Command,
+    pub since: Timestamp,
+}
+
+/// Which orders or holds to list, newest first; `before` is where the last page ended.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimFilter<S> {
+    pub status: Option<S>,
+    pub customer: Option<String>,
+    pub before: Option<Position>,
+    pub limit: usize,
+}
+
+/// A page, newest first. `next` is the `before` of the page after it, `None` at the end. A page may be short and
+/// still have a next one: the search for a rare status stops after a bounded number of rows.
+#[derive(Debug, Clone)]
+pub struct ClaimPage<T> {
+    pub items: Vec<T>,
+    pub next: Option<Position>,
+}
+
+/// The write side.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Decides and records a batch in one transaction. `clock` is the worker's; the decision time is never before
+    /// the head's. Expires due holds first ([`EXPIRE_PER_BATCH_MAX`]). Settles pending commands among the batch.
+    async fn execute(&self, clock: Timestamp, commands: Arc<Vec<Command>>) -> Result<Executed>;
+
+    async fn head(&self) -> Result<Head>;
+
+    /// When the next hold is due, if any holds.
+    async fn next_expiry(&self) -> Result<Option<Timestamp>>;
+
+    /// Records commands as pending (idempotent by id) before they are answered 202.
+    async fn add_pending(&self, pending: Vec<Pending>) -> Result<()>;
+    /// Settles a pending command that will never be decided: an order becomes `rejected` with `not_processable`.
+    async fn remove_pending(&self, id: Uuid) -> Result<()>;
+    /// Pending commands recorded before `before`, oldest first.
+    async fn pending_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>>;
+
+    /// Forgets outcomes older than [`OUTCOME_HOURS`] before `now`, at most `limit`; says how many went.
+    async fn prune_outcomes(&self, now: Timestamp, limit: usize) -> Result<usize>;
+
+    /// Appends movements up to `cursor` and moves the projection's cursor, in one transaction. Ignores those
+    /// that are there already.
+    async fn apply_movements(&self, movements: Vec<Movement>, cursor: Position) -> Result<()>;
+
+    /// A follower's saved position (0 at first), by name.
+    async fn cursor(&self, name: &str) -> Result<Position>;
+    async fn save_cursor(&self, name: &str, position: Position) -> Result<()>;
+
+    /// Copies the whole database into a new file, live. PostgreSQL says that its own tools do this.
+    async fn backup(&self, target: &Path) -> Result<()>;
+
+    /// Waits for what is under way and closes; later calls fail.
+    async fn close(&self);
+}
+
+/// The read side of the database.
+#[async_trait]
+pub trait Reads: Send + Sync {
+    /// Batches of the log after `after`, oldest first, about `bytes_max` at most but at least one if there is one.
+    async fn log(&self, after: Position, bytes_max: usize) -> Result<Vec<LogBatch>>;
+    async fn snapshot(&self) -> Result<Snapshot>;
+    /// A pending order is shown as such.
+    async fn order(&self, id: Uuid) -> Result<Option<Order>>;
+    async fn orders(&self, filter: ClaimFilter<OrderStatus>) -> Result<ClaimPage<Order>>;
+    async fn hold(&self, id: Uuid) -> Result<Option<Hold>>;
+    async fn holds(&self, filter: ClaimFilter<HoldStatus>) -> Result<ClaimPage<Hold>>;
+    /// The outcome of a command and the name of the actor that sent it.
+    async fn outcome(&self, id: Uuid) -> Result<Option<(String, Outcome)>>;
+    async fn pending(&self, id: Uuid) -> Result<Option<Pending>>;
+    /// Newest first; `before` = (position, number within it) of the last one seen.
+    async fn movements(
+        &self,
+        sku: &Sku,
+        before: Option<(Position, u32)>,
+        limit: usize,
+    ) -> Result<Vec<(u32, Movement)>>;
+    /// On hand as the movements last recorded it.
+    async fn last_on_hand(&self, sku: &Sku, location: &str) -> Result<Option<i64>>;
+    async fn movements_cursor(&self) -> Result<Position>;
+    /// Current rows as they stand in the tables, for `verify`: calls back in pages ordered by id.
+    async fn orders_after(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Order>>;
+    async fn holds_after(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Hold>>;
+    async fn head_of_reads(&self) -> Result<Head>;
+}
+
+/// One opened database: the same one, seen as writer, reader and keeper of accounts.
+#[derive(Clone)]
+pub struct Database {
+    pub store: Arc<dyn Store>,
+    pub reads: Arc<dyn Reads>,
+    pub accounts: Arc<dyn Accounts>,
+}
+
+impl Database {
+    /// Opens (and where it is new, creates) an SQLite database and brings it to this version.
+    pub async fn open_sqlite(path: &Path) -> Result<Self> {
+        let database = Arc::new(sqlite::Sqlite::open(path).await?);
+        Ok(Self { store: database.clone(), reads: database.clone(), accounts: database })
+    }
+}
