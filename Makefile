@@ -1,0 +1,69 @@
+# The commands that people and CI run.
+#   make run    build everything and open the demo shop
+#   make test   every test, with real servers and a real browser; installs or names what is missing
+#   make check  format, lints, unit tests: before each commit
+#   make build  the pages and the release binary
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release/holdfast
+DEBUG := $(abspath $(TARGET))/debug/holdfast
+
+.PHONY: run build web check check-rust check-web test test-rust test-web test-api servers clean
+
+run: build
+	$(RELEASE) serve --demo
+
+build: web
+	cargo build --release --locked --bin holdfast
+
+# The pages. Built again only when one of their sources changed.
+web: web/dist/index.html
+
+web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(shell find web/src web/public -type f 2>/dev/null)
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (Debian: apt-get install nodejs npm)"; exit 1; }
+	cd web && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+web/node_modules: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+check: check-rust check-web
+
+check-rust:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked -p holdfast-domain -p holdfast-store -p holdfast-bus
+	cargo test --locked -p holdfast --bins --test tidy
+
+check-web: web/node_modules
+	cd web && npm run check
+
+# What the tests need from the system.
+servers:
+	crates/testbed/ensure-servers.sh
+
+test: servers web
+	$(MAKE) check-rust
+	$(MAKE) check-web
+	$(MAKE) test-rust
+	$(MAKE) test-api
+	$(MAKE) test-web
+
+test-rust:
+	cargo build --locked --bin holdfast
+	cargo test --locked --workspace --tests
+
+# The API's own description, thrown at the running server by a program that knows nothing else of it.
+test-api:
+	tests/api-fuzz.sh $(DEBUG)
+
+test-web: web/node_modules
+	cargo build --locked --bin holdfast
+	cd web && HOLDFAST_BIN=$(DEBUG) npm test
+
+clean:
+	rm -rf web/dist web/node_modules
+	cargo clean

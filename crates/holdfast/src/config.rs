@@ -1,0 +1,229 @@
+//! Settings: flag > environment (`HOLDFAST_…`) > `holdfast.toml` > default. The only file that reads the environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::role::Role;
+
+/// Settings that every command which opens the database takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataArgs {
+    /// Folder of the embedded database [default: ./holdfast-data]
+    #[arg(long, env = "HOLDFAST_DATA", global = true)]
+    pub data: Option<PathBuf>,
+    /// Where everything is kept: sqlite:PATH [default: sqlite:DATA/holdfast.db]
+    #[arg(long, env = "HOLDFAST_DATABASE", global = true)]
+    pub database: Option<String>,
+    /// Settings file [default: ./holdfast.toml, if it is there]
+    #[arg(long, env = "HOLDFAST_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to log, such as info or holdfast=debug [default: info]
+    #[arg(long, env = "HOLDFAST_LOG", global = true)]
+    pub log: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, env = "HOLDFAST_LOG_FORMAT", global = true)]
+    pub log_format: Option<String>,
+}
+
+/// Settings of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Address of the API and the pages [default: 127.0.0.1:8080]
+    #[arg(long, env = "HOLDFAST_LISTEN")]
+    pub listen: Option<String>,
+    /// Address of /metrics and /health for a process of any role [default: none]
+    #[arg(long, env = "HOLDFAST_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// Comma-separated: gateway, orders, items, stock, relay, projector, monitor [default: all]
+    #[arg(long, env = "HOLDFAST_ROLES")]
+    pub roles: Option<String>,
+    /// How commands travel: memory [default: memory]
+    #[arg(long, env = "HOLDFAST_BROKER")]
+    pub broker: Option<String>,
+    /// Shared cache: memory [default: memory]
+    #[arg(long, env = "HOLDFAST_CACHE")]
+    pub cache: Option<String>,
+    /// Send the session cookie over TLS only [default: false]
+    #[arg(long, env = "HOLDFAST_SECURE_COOKIES")]
+    pub secure_cookies: Option<bool>,
+    /// Load a demo shop and two known accounts first
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// `holdfast.toml`: the same names. Unknown keys are errors.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    database: Option<String>,
+    log: Option<String>,
+    log_format: Option<String>,
+    listen: Option<String>,
+    metrics_listen: Option<String>,
+    roles: Option<String>,
+    broker: Option<String>,
+    cache: Option<String>,
+    secure_cookies: Option<bool>,
+}
+
+/// What the gateway is set to.
+#[derive(Debug, Clone, Default)]
+pub struct GatewaySettings {
+    pub secure_cookies: bool,
+}
+
+/// Where the data is and how to log.
+#[derive(Debug, Clone)]
+pub struct DataSettings {
+    pub data: PathBuf,
+    pub database: PathBuf,
+    pub log: String,
+    pub log_json: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    pub data: DataSettings,
+    pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
+    pub roles: Vec<Role>,
+    pub gateway: GatewaySettings,
+    pub demo: bool,
+}
+
+fn file(args: &DataArgs) -> anyhow::Result<File> {
+    let (path, named) = match &args.config {
+        Some(path) => (path.as_path(), true),
+        None => (Path::new("holdfast.toml"), false),
+    };
+    if !named && !path.exists() {
+        return Ok(File::default());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("config: {} cannot be read", path.display()))?;
+    toml::from_str(&text).map_err(|error| {
+        let place = error.span().map(|span| text[..span.start].lines().count().max(1));
+        let line = place.map(|line| format!(" line {line}")).unwrap_or_default();
+        anyhow::anyhow!("{}{line}: {}", path.display(), error.message())
+    })
+}
+
+fn data_settings(args: &DataArgs, file: &File) -> anyhow::Result<DataSettings> {
+    let data = args.data.clone().or_else(|| file.data.clone()).unwrap_or_else(|| PathBuf::from("holdfast-data"));
+    let database = match args.database.clone().or_else(|| file.database.clone()) {
+        None => data.join("holdfast.db"),
+        Some(url) => match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => PathBuf::from(path),
+            _ if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                bail!("database: postgres:// is not available in this version; use sqlite:PATH")
+            }
+            _ => bail!("database: must be sqlite:PATH"),
+        },
+    };
+    let log = args.log.clone().or_else(|| file.log.clone()).unwrap_or_else(|| "info".to_owned());
+    let format = args.log_format.clone().or_else(|| file.log_format.clone()).unwrap_or_else(|| "text".to_owned());
+    let log_json = match format.as_str() {
+        "text" => false,
+        "json" => true,
+        other => bail!("log_format: must be text or json, not {other:?}"),
+    };
+    Ok(DataSettings { data, database, log, log_json })
+}
+
+impl DataArgs {
+    pub fn settings(&self) -> anyhow::Result<DataSettings> {
+        data_settings(self, &file(self)?)
+    }
+}
+
+fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
+    text.parse().with_context(|| format!("{name}: {text:?} is not an address such as 127.0.0.1:8080"))
+}
+
+impl ServeArgs {
+    pub fn settings(&self, data: &DataArgs) -> anyhow::Result<ServeSettings> {
+        let file = file(data)?;
+        let pick = |flag: &Option<String>, file: &Option<String>| flag.clone().or_else(|| file.clone());
+        let listen = pick(&self.listen, &file.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+        let metrics_listen = pick(&self.metrics_listen, &file.metrics_listen);
+        match pick(&self.broker, &file.broker).as_deref() {
+            None | Some("memory") => {}
+            Some(url) if url.starts_with("amqp") => {
+                bail!("broker: amqp:// is not available in this version; use memory")
+            }
+            Some(_) => bail!("broker: must be memory"),
+        }
+        match pick(&self.cache, &file.cache).as_deref() {
+            None | Some("memory") => {}
+            Some(_) => bail!("cache: only memory is available in this version"),
+        }
+        let roles = match pick(&self.roles, &file.roles) {
+            None => Role::ALL.to_vec(),
+            Some(text) => Role::parse_list(&text)?,
+        };
+        for needed in [Role::Gateway, Role::Orders, Role::Items, Role::Stock] {
+            if !roles.contains(&needed) {
+                bail!(
+                    "roles: broker memory needs gateway, orders, items and stock in one process, {} is missing",
+                    needed.as_str()
+                );
+            }
+        }
+        Ok(ServeSettings {
+            data: data_settings(data, &file)?,
+            listen: address("listen", &listen)?,
+            metrics_listen: metrics_listen.map(|text| address("metrics_listen", &text)).transpose()?,
+            roles,
+            gateway: GatewaySettings {
+                secure_cookies: self.secure_cookies.or(file.secure_cookies).unwrap_or(false),
+            },
+            demo: self.demo,
+        })
+    }
+}
+
+/// The password for a new account: from `HOLDFAST_PASSWORD`, where it is set.
+pub fn password_from_environment() -> Option<String> {
+    std::env::var("HOLDFAST_PASSWORD").ok().filter(|password| !password.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(toml: &str, args: ServeArgs) -> anyhow::Result<ServeSettings> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("holdfast.toml");
+        std::fs::write(&path, toml)?;
+        args.settings(&DataArgs { config: Some(path), ..DataArgs::default() })
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let flag = ServeArgs { listen: Some("127.0.0.1:1".to_owned()), ..ServeArgs::default() };
+        assert_eq!(serve("listen = '127.0.0.1:2'", flag).expect("good").listen.port(), 1);
+        assert_eq!(serve("listen = '127.0.0.1:2'", ServeArgs::default()).expect("good").listen.port(), 2);
+        assert_eq!(serve("", ServeArgs::default()).expect("good").listen.port(), 8080);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (toml, word) in [
+            ("lissen = 'x'", "lissen"),
+            ("listen = 'nowhere'", "listen"),
+            ("roles = 'gateway'", "roles"),
+            ("roles = 'gateway,cook'", "cook"),
+            ("broker = 'carrier pigeon'", "broker"),
+            ("cache = 'redis://x'", "cache"),
+            ("database = 'mysql://x'", "database"),
+            ("log_format = 'xml'", "log_format"),
+        ] {
+            let error = serve(toml, ServeArgs::default()).expect_err(toml).to_string();
+            assert!(error.contains(word), "{toml}: {error}");
+        }
+    }
+}

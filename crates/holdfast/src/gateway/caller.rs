@@ -1,0 +1,131 @@
+//! Who calls, and what a route lets in. Access is declared where the route is; a handler that asks for its
+//! [`Caller`] on a route without a declaration gets 403: denied is the default.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use holdfast_domain::{Actor, Role};
+use holdfast_store::accounts::PrincipalKind;
+use uuid::Uuid;
+
+use super::problem::Problem;
+use super::{AppState, auth};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy)]
+pub enum Access {
+    /// Anyone; who is signed in is known nevertheless.
+    Public,
+    SignedIn,
+    /// Staff and admin.
+    Staff,
+    /// Staff, admin and services.
+    StaffOrService,
+    /// Customers, services and admin.
+    Buyer,
+    Service,
+    Admin,
+}
+
+impl Access {
+    fn allows(self, role: Role) -> bool {
+        match self {
+            Access::Public | Access::SignedIn => true,
+            Access::Staff => role.is_staff(),
+            Access::StaffOrService => role.is_staff() || role == Role::Service,
+            Access::Buyer => matches!(role, Role::Customer | Role::Service | Role::Admin),
+            Access::Service => matches!(role, Role::Service | Role::Admin),
+            Access::Admin => role == Role::Admin,
+        }
+    }
+}
+
+/// Who is signed in. `hash` is the SHA-256 of the token or key.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub id: Uuid,
+    pub name: String,
+    pub role: Role,
+    pub kind: PrincipalKind,
+    pub hash: [u8; 32],
+}
+
+/// The caller of a request; `None` inside when nobody is signed in (on public routes only).
+#[derive(Debug, Clone)]
+pub struct Caller(pub Option<SignedIn>);
+
+impl Caller {
+    pub fn signed_in(&self) -> Result<&SignedIn, Problem> {
+        self.0.as_ref().ok_or_else(Problem::unauthorised)
+    }
+
+    /// The actor that commands are sent as.
+    pub fn actor(&self) -> Result<Actor, Problem> {
+        let who = self.signed_in()?;
+        Ok(Actor::new(who.id.to_string(), who.role))
+    }
+
+    pub fn role(&self) -> Option<Role> {
+        self.0.as_ref().map(|who| who.role)
+    }
+
+    /// What idempotency keys are scoped to: the account, or `anonymous`.
+    pub fn scope(&self) -> String {
+        self.0.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.id.to_string())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Caller>().cloned().ok_or_else(Problem::forbidden)
+    }
+}
+
+/// The layer behind every route: finds out who calls and lets in whom the route allows.
+pub async fn enforce(State((state, access)): State<(AppState, Access)>, mut request: Request, next: Next) -> Response {
+    match identify(&state, access, request.method(), request.headers()).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn identify(state: &AppState, access: Access, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let public = matches!(access, Access::Public);
+    let Some(credential) = auth::credential(headers) else {
+        return if public { Ok(Caller(None)) } else { Err(Problem::unauthorised()) };
+    };
+    if credential.from_cookie && !method.is_safe() && !auth::same_site(headers) {
+        return Err(Problem::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "cross_site",
+            "State-changing calls with the session cookie must come from this site's own pages.",
+        ));
+    }
+    let Some(who) = state.auth.identify(&credential.secret).await? else {
+        // A stale cookie does not keep anybody from what is public.
+        if public && credential.from_cookie {
+            return Ok(Caller(None));
+        }
+        return Err(Problem::unauthorised());
+    };
+    if access.allows(who.role) { Ok(Caller(Some(who))) } else { Err(Problem::forbidden()) }
+}
+
+/// Reads a header as text.
+pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The bearer token of an `Authorization` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

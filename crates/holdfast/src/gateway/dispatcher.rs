@@ -1,0 +1,107 @@
+//! From a request to a decision: hands commands to the bus, waits for their outcomes, and knows what to say when
+//! they do not come in time.
+
+use std::time::Duration;
+
+use holdfast_bus::{NotTaken, Publisher, Reply};
+use holdfast_domain::{Command, CommandQueue, Outcome};
+use holdfast_store::{Database, Pending};
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::gateway::problem::Problem;
+
+/// How long a write waits for its decision before it is answered 202.
+pub const DECISION_WAIT: Duration = Duration::from_secs(5);
+
+/// The publishing ends of the command queues.
+#[derive(Clone)]
+pub struct Publishers {
+    pub orders: Publisher,
+    pub items: Publisher,
+    pub stock: Publisher,
+}
+
+impl Publishers {
+    pub fn of(&self, queue: CommandQueue) -> &Publisher {
+        match queue {
+            CommandQueue::Orders => &self.orders,
+            CommandQueue::Items => &self.items,
+            CommandQueue::Stock => &self.stock,
+        }
+    }
+}
+
+/// What came of a command within the time that a caller waits.
+#[derive(Debug)]
+pub enum Decision {
+    Decided(Box<Outcome>),
+    /// Durable, readable as pending, and will be decided.
+    Pending,
+}
+
+#[derive(Clone)]
+pub struct Dispatcher {
+    publishers: Publishers,
+    database: Database,
+}
+
+impl Dispatcher {
+    pub fn new(publishers: Publishers, database: Database) -> Self {
+        Self { publishers, database }
+    }
+
+    pub fn publishers(&self) -> &Publishers {
+        &self.publishers
+    }
+
+    /// Sends a command and waits for its decision; with `respond_async`, only until it is durable.
+    pub async fn submit(&self, command: Command, respond_async: bool) -> Result<Decision, Problem> {
+        let mut outcomes = self.submit_envelope(vec![command], respond_async).await?;
+        Ok(match outcomes.as_mut().and_then(Vec::pop) {
+            Some(outcome) => Decision::Decided(Box::new(outcome)),
+            None => Decision::Pending,
+        })
+    }
+
+    /// Sends commands of one queue together; `None`: all are pending.
+    pub async fn submit_envelope(
+        &self,
+        commands: Vec<Command>,
+        respond_async: bool,
+    ) -> Result<Option<Vec<Outcome>>, Problem> {
+        let queue = commands.first().map_or(CommandQueue::Orders, |command| command.body.queue());
+        if respond_async {
+            self.record_pending(&commands).await?;
+        }
+        let published = self.publishers.of(queue).publish(commands.clone());
+        let waiting = match (published, respond_async) {
+            (Ok(waiting), false) => waiting,
+            // It is durable: whether the queue took it now or the sweeper brings it again, it will be decided.
+            (Ok(_) | Err(_), true) => return Ok(None),
+            (Err(not_taken), false) => return Err(not_taken.into()),
+        };
+        match tokio::time::timeout(DECISION_WAIT, waiting).await {
+            Ok(reply) => settled(reply).map(Some),
+            Err(_elapsed) => {
+                self.record_pending(&commands).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn record_pending(&self, commands: &[Command]) -> Result<(), Problem> {
+        let since = clock::now();
+        let pending = commands.iter().map(|command| Pending { command: command.clone(), since }).collect();
+        Ok(self.database.store.add_pending(pending).await?)
+    }
+}
+
+fn settled(reply: Result<Reply, oneshot::error::RecvError>) -> Result<Vec<Outcome>, Problem> {
+    match reply {
+        Ok(Ok(outcomes)) => Ok(outcomes),
+        Ok(Err(not_taken)) => Err(not_taken.into()),
+        // The worker went away with the envelope in its hands.
+        Err(_) => Err(NotTaken::Stopping.into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Every error of the API: `application/problem+json` (RFC 9457) with a machine word in `code`. The one place that
+//! maps rejections and trouble to HTTP.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use holdfast_bus::NotTaken;
+use holdfast_domain::Rejection;
+use holdfast_domain::wire::FieldError;
+use holdfast_store::StoreError;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// Seconds that an overloaded server asks callers to wait.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub detail: String,
+    errors: Vec<FieldError>,
+    extra: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extra: Map::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400 with the field that does not fit.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::fields(vec![FieldError::new(field, message)])
+    }
+
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let detail = errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ");
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
+        problem.errors = errors;
+        problem
+    }
+
+    pub fn unauthorised() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Sign in, or send a valid token or API key.")
+            .header(header::WWW_AUTHENTICATE, "Bearer")
+    }
+
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Your role does not allow this.")
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+    }
+
+    /// Known to the contract, not built into this version.
+    pub fn not_implemented(what: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", format!("{what} is not available in this version."))
+    }
+
+    /// 503: surely not taken; come back.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECONDS)
+    }
+
+    pub fn retry_after(self, seconds: u32) -> Self {
+        self.header(header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// A further member of the document.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.extra.insert(name.to_owned(), value);
+        self
+    }
+
+    fn title(&self) -> String {
+        let mut title = self.code.replace('_', " ");
+        if let Some(first) = title.get_mut(0..1) {
+            first.make_ascii_uppercase();
+        }
+        title
+    }
+
+    /// The document itself.
+    pub fn document(&self) -> Value {
+        let mut document = json!({
+            "type": format!("urn:holdfast:problem:{}", self.code),
+            "title": self.title(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "trace_id": Uuid::now_v7().simple().to_string(),
+        });
+        let members = document.as_object_mut().expect("a problem is an object");
+        if !self.errors.is_empty() {
+            let errors = self.errors.iter().map(|e| json!({"field": e.field, "message": e.message})).collect();
+            members.insert("errors".to_owned(), Value::Array(errors));
+        }
+        members.extend(self.extra.clone());
+        document
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.document())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.headers);
+        response
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Problem::fields(vec![error])
+    }
+}
+
+/// The status of a rejection.
+pub fn rejection_status(rejection: &Rejection) -> StatusCode {
+    match rejection {
+        Rejection::InsufficientStock { .. }
+        | Rejection::NegativeStock { .. }
+        | Rejection::StockLimit { .. }
+        | Rejection::WrongState { .. }
+        | Rejection::InvalidParts { .. }
+        | Rejection::SkuExists { .. }
+        | Rejection::LocationExists { .. }
+        | Rejection::ItemInUse { .. }
+        | Rejection::IdTaken => StatusCode::CONFLICT,
+        Rejection::UnknownSku { .. }
+        | Rejection::ItemArchived { .. }
+        | Rejection::UnknownLocation { .. }
+        | Rejection::DuplicateLocation { .. }
+        | Rejection::SameLocation
+        | Rejection::MixedCurrencies
+        | Rejection::MaxPerOrder { .. }
+        | Rejection::TotalTooLarge
+        | Rejection::HoldTooLong
+        | Rejection::CommandIdReused
+        | Rejection::NotProcessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Rejection::HoldExpired => StatusCode::GONE,
+        Rejection::StaleVersion { .. } => StatusCode::PRECONDITION_FAILED,
+        Rejection::NotFound => StatusCode::NOT_FOUND,
+        Rejection::Forbidden => StatusCode::FORBIDDEN,
+    }
+}
+
+impl From<&Rejection> for Problem {
+    fn from(rejection: &Rejection) -> Self {
+        // HTTP knows the command's id as an idempotency key.
+        let code = match rejection {
+            Rejection::CommandIdReused => "idempotency_key_reused",
+            other => other.code(),
+        };
+        let mut problem = Problem::new(rejection_status(rejection), code, rejection.detail());
+        let value = serde_json::to_value(rejection).expect("a rejection is plain data");
+        if let Value::Object(members) = value {
+            problem.extra = members.into_iter().filter(|(name, _)| name != "code").collect();
+        }
+        problem
+    }
+}
+
+impl From<NotTaken> for Problem {
+    fn from(not_taken: NotTaken) -> Self {
+        let code = match not_taken {
+            NotTaken::Overloaded => "overloaded",
+            NotTaken::Unavailable(_) => "unavailable",
+            NotTaken::Stopping => "stopping",
+        };
+        Problem::unavailable(code, format!("It was not taken: {not_taken}."))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            return Problem::unavailable("unavailable", format!("{error}."));
+        }
+        tracing::error!(%error, "the database failed a request");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on the server.")
+    }
+}
+
+pub type Answer<T = Response> = Result<T, Problem>;

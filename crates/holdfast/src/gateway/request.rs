@@ -1,0 +1,240 @@
+//! What handlers take out of a request: JSON bodies with the field that does not fit, query strings, and the
+//! headers of the contract.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use holdfast_domain::command::{Command, CommandBody};
+use holdfast_domain::{Position, wire};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::AppState;
+use super::caller::{Caller, header_text};
+use super::problem::Problem;
+
+/// Bytes of a request body at most.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// How long a read waits for the position it was asked for.
+pub const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
+/// Namespace of the ids that are made from idempotency keys (a fixed random UUID).
+const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6f1b_9a52_7c3d_4e0f_9b8a_2d47_51c6_e3f0);
+
+/// A JSON body. 400 names what is wrong and where, 413 is too large, 415 is not JSON.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let json = header_text(request.headers(), "content-type").is_none_or(|kind| {
+            let kind = kind.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
+        });
+        if !json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body must be application/json.",
+            ));
+        }
+        let bytes = body(request, state).await?;
+        parse(&bytes).map(Json)
+    }
+}
+
+/// Reads a whole body of at most [`BODY_BYTES_MAX`].
+pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body could not be read.")
+        }
+    })
+}
+
+/// Parses JSON, naming place or field.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
+        let field = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => {
+                let field = if field == "." { String::new() } else { field };
+                // "… at line 1 column 20" helps nobody who sees the field's name.
+                let message = inner.to_string();
+                let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+                Problem::invalid(field, message)
+            }
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => {
+                Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {inner}."))
+            }
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}.")))?;
+    Ok(value)
+}
+
+/// A query string; unknown parameters are refused by types that deny them.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        let axum::extract::Query(value) =
+            query.map_err(|rejection| Problem::invalid("query", rejection.body_text()))?;
+        Ok(Query(value))
+    }
+}
+
+/// Parses a piece of a path; what cannot be one names nothing: 404.
+pub fn path_value<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::not_found(what))
+}
+
+/// What a write brings in headers: its idempotency key (already scoped) and whether it wants to wait.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// UUIDv5 of (account, method, path, key).
+    pub key: Option<Uuid>,
+    pub respond_async: bool,
+    pub if_match: Option<IfMatch>,
+}
+
+/// `If-Match`: `*`, or a version. What is no version of ours can match nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMatch {
+    Any,
+    Version(u64),
+}
+
+impl IfMatch {
+    /// The version that must be current, for a command's `if_match`.
+    pub fn version(self) -> Option<u64> {
+        match self {
+            IfMatch::Any => None,
+            IfMatch::Version(version) => Some(version),
+        }
+    }
+}
+
+impl Write {
+    /// A command under this write's identity: a client's own id first, the key's else, a new one otherwise.
+    pub fn command(&self, caller: &Caller, client_id: Option<Uuid>, body: CommandBody) -> Result<Command, Problem> {
+        let actor = caller.actor()?;
+        let id = client_id.or(self.key).unwrap_or_else(Uuid::now_v7);
+        let key = self.key.filter(|key| *key != id);
+        Ok(Command { id, key, actor, requested_at: None, body })
+    }
+
+    /// The id of the n-th command of a batch under the same key.
+    pub fn nth_id(&self, index: usize) -> Uuid {
+        match self.key {
+            Some(key) => Uuid::new_v5(&key, &(index as u64).to_be_bytes()),
+            None => Uuid::now_v7(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Write {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<S>>::from_request_parts(parts, state).await?;
+        let key = match parts.headers.get("idempotency-key") {
+            None => None,
+            Some(value) => {
+                let key = value.to_str().ok().map(|key| key.trim().trim_matches('"'));
+                let key = key.filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
+                    Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+                })?;
+                let scoped = format!("{}\n{}\n{}\n{key}", caller.scope(), parts.method, parts.uri.path());
+                Some(Uuid::new_v5(&KEY_NAMESPACE, scoped.as_bytes()))
+            }
+        };
+        let respond_async = parts
+            .headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
+        let if_match = header_text(&parts.headers, "if-match").map(|value| match value.trim() {
+            "*" => IfMatch::Any,
+            tag => IfMatch::Version(tag.trim_start_matches("W/").trim_matches('"').parse().unwrap_or(u64::MAX)),
+        });
+        Ok(Write { key, respond_async, if_match })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Write {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        <Write as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
+    }
+}
+
+/// `Holdfast-At-Least`, waited for: a handler that takes this sees at least that position in the read model.
+#[derive(Debug, Clone, Copy)]
+pub struct AtLeast(pub Position);
+
+impl FromRequestParts<AppState> for AtLeast {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Some(position) = at_least(&parts.headers)? else {
+            return Ok(AtLeast(Position::default()));
+        };
+        if state.model.wait_for(position, AT_LEAST_WAIT).await {
+            return Ok(AtLeast(position));
+        }
+        Err(Problem::unavailable("not_yet", format!("This server cannot show position {position} yet.")))
+    }
+}
+
+/// The position that a read asks for.
+pub fn at_least(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+    header_text(headers, "holdfast-at-least")
+        .map(|text| text.trim().parse())
+        .transpose()
+        .map_err(|error: holdfast_domain::ValueError| Problem::invalid("Holdfast-At-Least", error.to_string()))
+}
+
+/// `?limit=`: 1 to 200, default 50.
+pub fn page_limit(limit: Option<&str>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(50),
+        Some(text) => match text.parse() {
+            Ok(limit) if (1..=200).contains(&limit) => Ok(limit),
+            _ => Err(Problem::invalid("limit", "must be a whole number from 1 to 200")),
+        },
+    }
+}
+
+/// Puts `id`-less fields and path pieces together and reads a command body.
+pub fn command_body(
+    kind: &str,
+    body: serde_json::Value,
+    path: &[(&str, serde_json::Value)],
+) -> Result<CommandBody, Problem> {
+    let serde_json::Value::Object(mut fields) = body else {
+        return Err(Problem::invalid("", "the body must be a JSON object"));
+    };
+    for (name, value) in path {
+        fields.insert((*name).to_owned(), value.clone());
+    }
+    Ok(wire::parse_body(kind, fields)?)
+}
