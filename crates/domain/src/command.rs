@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::actor::Actor;
 use crate::values::{
-    Customer, Delta, LINES_MAX, LocationCode, Money, QUANTITY_MAX, Quantity, Sku, Timestamp, Units,
+    Customer, Delta, GeoPoint, LINES_MAX, LocationCode, Money, QUANTITY_MAX, Quantity, Sku, Timestamp, Units,
     ValueError,
 };
 
@@ -231,38 +231,6 @@ impl<'de> Deserialize<'de> for Lines {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let lines = Vec::<Line>::deserialize(deserializer)?;
         Lines::new(lines).map_err(serde::de::Error::custom)
-    }
-}
-
-/// A place on Earth in degrees; used for choosing locations, never stored in an event.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct GeoPoint {
-    pub latitude: f64,
-    pub longitude: f64,
-}
-
-impl GeoPoint {
-    pub fn new(latitude: f64, longitude: f64) -> Result<Self, ValueError> {
-        if (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude) {
-            Ok(Self { latitude, longitude })
-        } else {
-            Err(ValueError(
-                "latitude must be from -90 to 90 and longitude from -180 to 180 degrees".to_owned(),
-            ))
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for GeoPoint {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Wire {
-            latitude: f64,
-            longitude: f64,
-        }
-        let wire = Wire::deserialize(deserializer)?;
-        GeoPoint::new(wire.latitude, wire.longitude).map_err(serde::de::Error::custom)
     }
 }
 
@@ -597,9 +565,9 @@ pub struct PutLocation {
     pub name: Name,
     /// Lower comes first when stock is allocated.
     pub priority: i32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "GeoPoint::latitude")]
     pub latitude: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "GeoPoint::longitude")]
     pub longitude: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_match: Option<u64>,

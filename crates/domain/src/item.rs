@@ -1,14 +1,12 @@
-//! Items (the catalogue entry of a SKU) and locations (places that hold stock): state, decisions, tests.
+//! Items (the catalogue entry of a SKU) and locations (places that hold stock): state and decisions.
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{
-    AddItem, Attributes, GeoPoint, ImageUrl, Name, Price, PutLocation, RemoveItem, Text, UpdateItem,
-};
+use crate::command::{AddItem, Attributes, ImageUrl, Name, Price, PutLocation, RemoveItem, Text, UpdateItem};
 use crate::event::Event;
 use crate::ledger::Ledger;
 use crate::outcome::Rejection;
-use crate::values::{LocationCode, Quantity, Sku};
+use crate::values::{GeoPoint, LocationCode, Quantity, Sku};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -402,7 +402,8 @@ impl Ledger {
                     first_expires_at: *expires_at,
                     fingerprint: *fingerprint,
                 };
-                self.holds.insert(*hold_id, Some(Arc::new(hold)));
+                let before = self.holds.insert(*hold_id, Some(Arc::new(hold))).flatten();
+                assert!(before.is_none(), "hold {hold_id} is placed once");
                 self.touched.new_holds.push(*hold_id);
             }
             Event::HoldExtended { hold_id, expires_at } => self.hold_mut(*hold_id).expires_at = *expires_at,

@@ -4,7 +4,8 @@
 //! against a [`Ledger`] (the rows it touches) and yields [`Event`]s or a [`Rejection`]; [`evolve`](Ledger::evolve)
 //! applies events to a ledger. Whoever replays the same events gets the same ledger.
 //!
-//! One file holds one aggregate: its state, what decides about it, what changes it, its tests.
+//! One file holds one aggregate: its state, what decides about it, what changes it. The rules are tabled in
+//! `tests/rules`, thrown random commands at in `tests/properties.rs`; the forms that last are in `tests/forms.rs`.
 
 pub mod actor;
 pub mod command;
@@ -28,5 +29,6 @@ pub use order::{Allocation, Order, OrderLine, OrderStatus};
 pub use outcome::{Answer, Outcome, Rejection, Shortage};
 pub use stock::{Movement, MovementKind, StockRow, movements_of};
 pub use values::{
-    Currency, Customer, Delta, LocationCode, Money, Position, Quantity, Sku, Timestamp, Units, ValueError,
+    Currency, Customer, Delta, GeoPoint, LocationCode, Money, Position, Quantity, Sku, Timestamp, Units,
+    ValueError,
 };

@@ -5,14 +5,12 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::actor::{Actor, Role};
-use crate::command::{
-    CancelOrder, Fingerprint, FulfilOrder, GeoPoint, Line, Lines, PartLine, PlaceOrder, ReturnOrder,
-};
+use crate::command::{CancelOrder, Fingerprint, FulfilOrder, Line, Lines, PartLine, PlaceOrder, ReturnOrder};
 use crate::event::{Event, FulfilledPart, Part, ReturnedPart};
 use crate::item::ItemStatus;
 use crate::ledger::{Ledger, SkuState};
 use crate::outcome::{Rejection, Shortage};
-use crate::values::{Customer, LocationCode, Money, Position, Quantity, Sku, Timestamp};
+use crate::values::{Customer, GeoPoint, LocationCode, Money, Position, Quantity, Sku, Timestamp};
 
 /// `pending` → `accepted` | `rejected`; `accepted` → `fulfilled` | `cancelled`; `fulfilled` → `returned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -268,7 +266,8 @@ pub(crate) fn take(
         }
     }
     let something = states.iter().any(|(_, state)| state.available() > 0);
-    if !shortages.is_empty() && !(allow_partial && something) {
+    let enough = shortages.is_empty() || (allow_partial && something);
+    if !enough {
         return Err(Rejection::InsufficientStock { shortages, order_id: None });
     }
     let mut taken = Vec::with_capacity(states.len());

@@ -351,6 +351,50 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
+/// A place on Earth in degrees; used for choosing locations, never stored in an event.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GeoPoint {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+impl GeoPoint {
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, ValueError> {
+        if (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude) {
+            Ok(Self { latitude, longitude })
+        } else {
+            Err(ValueError(
+                "latitude must be from -90 to 90 and longitude from -180 to 180 degrees".to_owned(),
+            ))
+        }
+    }
+
+    /// Reads a latitude that may be absent, for fields that stand alone.
+    pub(crate) fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let Some(latitude) = Option::deserialize(deserializer)? else { return Ok(None) };
+        GeoPoint::new(latitude, 0.0).map(|point| Some(point.latitude)).map_err(D::Error::custom)
+    }
+
+    /// Reads a longitude that may be absent, for fields that stand alone.
+    pub(crate) fn longitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let Some(longitude) = Option::deserialize(deserializer)? else { return Ok(None) };
+        GeoPoint::new(0.0, longitude).map(|point| Some(point.longitude)).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for GeoPoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wire {
+            latitude: f64,
+            longitude: f64,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        GeoPoint::new(wire.latitude, wire.longitude).map_err(D::Error::custom)
+    }
+}
+
 /// Microseconds since 1970-01-01T00:00:00Z; RFC 3339 in UTC on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub i64);
