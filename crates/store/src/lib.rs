@@ -7,6 +7,7 @@
 //! Errors: [`StoreError`] is trouble (a disk, a network, a defect); what the rules refuse is in the outcomes.
 
 pub mod accounts;
+mod columns;
 pub mod plan;
 pub mod sqlite;
 
@@ -27,6 +28,8 @@ pub use accounts::Accounts;
 pub const EXPIRE_PER_BATCH_MAX: usize = 5_000;
 /// SKUs that a worker keeps in memory between batches before it starts anew.
 pub const CACHED_SKUS_MAX: usize = 200_000;
+/// Orders or holds that one page of a list looks at, at most.
+pub const LIST_SCAN_MAX: usize = 5_000;
 /// How long outcomes are remembered.
 pub const OUTCOME_HOURS: i64 = 24;
 

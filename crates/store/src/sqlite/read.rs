@@ -1,0 +1,279 @@
+//! The read side of SQLite: the last commit, beside the writer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use holdfast_domain::{
+    Answer, CommandBody, Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku, SkuState,
+};
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use super::settle::{MOVEMENTS_CURSOR, pending_of, read_cursor};
+use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stock_of};
+use super::{Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp};
+use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot};
+
+#[async_trait]
+impl Reads for Sqlite {
+    async fn log(&self, after: Position, bytes_max: usize) -> Result<Vec<LogBatch>> {
+        self.read(move |connection| read_log(connection, after, bytes_max)).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot> {
+        self.read(read_snapshot).await
+    }
+
+    async fn order(&self, id: Uuid) -> Result<Option<Order>> {
+        self.read(move |connection| match find_order(connection, id)? {
+            Some(order) => Ok(Some(order)),
+            None => Ok(find_pending(connection, id)?.as_ref().and_then(pending_order)),
+        })
+        .await
+    }
+
+    async fn orders(&self, filter: ClaimFilter<OrderStatus>) -> Result<ClaimPage<Order>> {
+        self.read(move |connection| match filter.status {
+            Some(OrderStatus::Pending) => list_pending(connection, &filter),
+            Some(
+                OrderStatus::Accepted
+                | OrderStatus::Rejected
+                | OrderStatus::Fulfilled
+                | OrderStatus::Cancelled
+                | OrderStatus::Returned,
+            )
+            | None => list(connection, "orders", &filter, OrderStatus::as_str, order_of),
+        })
+        .await
+    }
+
+    async fn hold(&self, id: Uuid) -> Result<Option<Hold>> {
+        self.read(move |connection| find_hold(connection, id)).await
+    }
+
+    async fn holds(&self, filter: ClaimFilter<HoldStatus>) -> Result<ClaimPage<Hold>> {
+        self.read(move |connection| list(connection, "holds", &filter, HoldStatus::as_str, hold_of)).await
+    }
+
+    async fn outcome(&self, id: Uuid) -> Result<Option<(String, Outcome)>> {
+        self.read(move |connection| find_outcome(connection, id)).await
+    }
+
+    async fn pending(&self, id: Uuid) -> Result<Option<Pending>> {
+        self.read(move |connection| find_pending(connection, id)).await
+    }
+
+    async fn movements(
+        &self,
+        sku: &Sku,
+        before: Option<(Position, u32)>,
+        limit: usize,
+    ) -> Result<Vec<(u32, Movement)>> {
+        let sku = sku.clone();
+        self.read(move |connection| {
+            let (before, within) = before.map_or((i64::MAX, 0), |(at, within)| (number(at), within));
+            let sql = "SELECT position, number, at, kind, location, delta, quantity, on_hand_after, actor, reason, \
+                       order_id FROM movements WHERE sku = ?1 AND (position, number) < (?2, ?3) \
+                       ORDER BY position DESC, number DESC LIMIT ?4";
+            let parameters = params![sku.as_str(), before, within, limit as i64];
+            all(connection, sql, parameters, |row| movement_of(row, &sku))
+        })
+        .await
+    }
+
+    async fn last_on_hand(&self, sku: &Sku, location: &str) -> Result<Option<i64>> {
+        let (sku, location) = (sku.clone(), location.to_owned());
+        self.read(move |connection| {
+            let sql = "SELECT on_hand FROM movement_ends WHERE sku = ?1 AND location = ?2";
+            first(connection, sql, [sku.as_str(), &location], |row| Ok(row.get(0)?))
+        })
+        .await
+    }
+
+    async fn movements_cursor(&self) -> Result<Position> {
+        self.read(|connection| read_cursor(connection, MOVEMENTS_CURSOR)).await
+    }
+
+    async fn orders_after(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Order>> {
+        self.read(move |connection| {
+            let sql = "SELECT body, fingerprint FROM orders WHERE id > ?1 ORDER BY id LIMIT ?2";
+            all(connection, sql, params![start_after(&after), limit as i64], order_of)
+        })
+        .await
+    }
+
+    async fn holds_after(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Hold>> {
+        self.read(move |connection| {
+            let sql = "SELECT body, fingerprint FROM holds WHERE id > ?1 ORDER BY id LIMIT ?2";
+            all(connection, sql, params![start_after(&after), limit as i64], hold_of)
+        })
+        .await
+    }
+
+    async fn head_of_reads(&self) -> Result<Head> {
+        self.read(read_head).await
+    }
+}
+
+/// An empty blob sorts before every id, the nil id included.
+fn start_after(after: &Option<Uuid>) -> &[u8] {
+    after.as_ref().map_or(&[], |id| id.as_bytes())
+}
+
+fn read_log(connection: &Connection, after: Position, bytes_max: usize) -> Result<Vec<LogBatch>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT first_position, last_position, decided_at, payload, hash FROM log WHERE last_position > ?1 \
+         ORDER BY last_position",
+    )?;
+    let mut rows = statement.query([number(after)])?;
+    let mut batches = Vec::new();
+    let mut size = 0;
+    while let Some(row) = rows.next()? {
+        let payload: Vec<u8> = row.get(3)?;
+        size += payload.len();
+        batches.push(LogBatch {
+            first: position(row, 0)?,
+            last: position(row, 1)?,
+            decided_at: timestamp(row, 2)?,
+            payload,
+            hash: bytes(row, 4)?,
+        });
+        if size >= bytes_max {
+            break;
+        }
+    }
+    Ok(batches)
+}
+
+fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
+    let head = read_head(connection)?;
+    let location = |row: &Row<'_>| from_json("a location", text(row, 0)?);
+    let locations = all(connection, "SELECT body FROM locations ORDER BY code", [], location)?;
+    let item = |row: &Row<'_>| from_json::<Item>("an item", text(row, 0)?);
+    let items = all(connection, "SELECT body FROM items ORDER BY sku", [], item)?;
+    let mut skus: Vec<SkuState> =
+        items.into_iter().map(|item| SkuState { item: Arc::new(item), stock: Vec::new() }).collect();
+    let places: HashMap<Sku, usize> =
+        skus.iter().enumerate().map(|(place, state)| (state.item.sku.clone(), place)).collect();
+    let mut statement = connection.prepare_cached(
+        "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
+         FROM stock ORDER BY sku, location",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sku: Sku = text(row, 0)?.parse().map_err(|error| damaged("a SKU", error))?;
+        let place = *places.get(&sku).ok_or_else(|| damaged(&format!("the item {sku}"), "it has only stock"))?;
+        skus[place].stock.push(stock_of(row, 1)?);
+    }
+    Ok(Snapshot { position: head.position, locations, skus })
+}
+
+/// A page of `orders` or `holds`, newest first.
+fn list<T, S: Copy>(
+    connection: &Connection,
+    table: &str,
+    filter: &ClaimFilter<S>,
+    word: impl Fn(S) -> &'static str,
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<ClaimPage<T>> {
+    let status = filter.status.map(word);
+    let whose = if filter.customer.is_some() { "AND customer = ?2" } else { "AND ?2 IS NULL" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT body, fingerprint, position, status FROM {table} WHERE position < ?1 {whose} \
+         ORDER BY position DESC"
+    ))?;
+    let mut rows = statement.query(params![before(filter), filter.customer])?;
+    let mut page = ClaimPage { items: Vec::new(), next: None };
+    let mut last = Position(0);
+    for scanned in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if scanned == LIST_SCAN_MAX {
+            page.next = Some(last);
+            break;
+        }
+        let fits = match status {
+            None => true,
+            Some(status) => text(row, 3)? == status,
+        };
+        if fits && page.items.len() == filter.limit {
+            page.next = Some(last);
+            break;
+        }
+        if fits {
+            page.items.push(read(row)?);
+        }
+        last = position(row, 2)?;
+    }
+    Ok(page)
+}
+
+fn before<S>(filter: &ClaimFilter<S>) -> i64 {
+    filter.before.map_or(i64::MAX, number)
+}
+
+/// Orders without a decision. They have no position yet; pages count in the order they were recorded in.
+fn list_pending(connection: &Connection, filter: &ClaimFilter<OrderStatus>) -> Result<ClaimPage<Order>> {
+    let sql = "SELECT command, since, sequence FROM pending WHERE sequence < ?1 AND is_order = 1 \
+               AND (?2 IS NULL OR customer = ?2) ORDER BY sequence DESC LIMIT ?3";
+    let parameters = params![before(filter), filter.customer, filter.limit as i64 + 1];
+    let mut found = all(connection, sql, parameters, |row| Ok((position(row, 2)?, pending_of(row)?)))?;
+    let is_more = found.len() > filter.limit;
+    found.truncate(filter.limit);
+    let next = if is_more { found.last().map(|(sequence, _)| *sequence) } else { None };
+    Ok(ClaimPage { items: found.iter().filter_map(|(_, pending)| pending_order(pending)).collect(), next })
+}
+
+fn find_pending(connection: &Connection, id: Uuid) -> Result<Option<Pending>> {
+    first(connection, "SELECT command, since FROM pending WHERE id = ?1", [id.as_bytes()], pending_of)
+}
+
+fn pending_order(pending: &Pending) -> Option<Order> {
+    match &pending.command.body {
+        CommandBody::PlaceOrder(place) => {
+            Some(Order::pending(pending.command.id, &pending.command.actor, place, pending.since))
+        }
+        _other_commands => None,
+    }
+}
+
+/// From the outcomes; for an order or a hold that was placed, from its own row. Of the two rows of a confirmed hold,
+/// the hold came first.
+fn find_outcome(connection: &Connection, id: Uuid) -> Result<Option<(String, Outcome)>> {
+    if let Some(row) = load_outcomes(connection, &[id])?.pop() {
+        return Ok(Some((row.actor, row.outcome)));
+    }
+    let outcome = |position, result| Outcome { id, position, replayed: false, result };
+    if let Some(hold) = find_hold(connection, id)? {
+        let result = Ok(Answer::Hold(Arc::new(hold.first_answer())));
+        return Ok(Some((hold.placed_by.to_string(), outcome(hold.position, result))));
+    }
+    Ok(find_order(connection, id)?.map(|order| {
+        let result = match order.rejection() {
+            Some(rejection) => Err(rejection),
+            None => Ok(Answer::Order(Arc::new(order.first_answer()))),
+        };
+        (order.placed_by.to_string(), outcome(order.position, result))
+    }))
+}
+
+fn movement_of(row: &Row<'_>, sku: &Sku) -> Result<(u32, Movement)> {
+    let order_id = match row.get_ref(10)? {
+        rusqlite::types::ValueRef::Null => None,
+        _set => Some(id(row, 10)?),
+    };
+    let movement = Movement {
+        position: position(row, 0)?,
+        at: timestamp(row, 2)?,
+        kind: crate::columns::movement_kind_of(text(row, 3)?)?,
+        sku: sku.clone(),
+        location: text(row, 4)?.parse().map_err(|error| damaged("a location code", error))?,
+        delta: row.get(5)?,
+        quantity: row.get(6)?,
+        on_hand_after: row.get(7)?,
+        actor: text(row, 8)?.into(),
+        reason: row.get(9)?,
+        order_id,
+    };
+    Ok((row.get(1)?, movement))
+}

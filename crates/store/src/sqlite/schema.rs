@@ -1,0 +1,29 @@
+//! The schema's versions: each migration runs once, in order, and never changes after its release.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::{Result, StoreError};
+
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_core.sql")];
+
+/// The newest schema version that this Holdfast knows.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the database to [`VERSION`], in one transaction.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")?;
+    let found: i64 =
+        transaction.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    if found > VERSION {
+        return Err(StoreError::Newer { found, known: VERSION });
+    }
+    for (version, migration) in (1..).zip(MIGRATIONS) {
+        if version > found {
+            transaction.execute_batch(migration)?;
+            transaction.execute("INSERT INTO schema_version (version) VALUES (?1)", [version])?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,396 @@
+//! The writing connection, and what it is for: deciding a batch in one transaction.
+//!
+//! The items and stock that a batch loaded stay in memory for the next one. They are true exactly as long as the
+//! log's head is where this writer left it, which each transaction checks first.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use holdfast_domain::command::Fingerprint;
+use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, SkuState, StockRow, Timestamp};
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use super::{all, bytes, first, from_json, id, number, read_head, text};
+use crate::plan::{self, Plan, Remembered};
+use crate::{
+    CACHED_SKUS_MAX, Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Result, StoreError, chain_hash,
+    encode_events,
+};
+
+/// Owner of the only writing connection.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    cache: Option<Cache>,
+}
+
+/// What the last batch left in memory, and the head it is true at.
+struct Cache {
+    head: Position,
+    ledger: Ledger,
+}
+
+/// Whether a transaction has something to keep.
+pub(super) enum End {
+    Commit,
+    /// Nothing was written; there is nothing to put on the disk.
+    Nothing,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, cache: None }
+    }
+
+    /// One transaction around `body`: the writer's lock is taken first, and any error undoes everything.
+    pub(super) fn transaction<R>(&mut self, body: impl FnOnce(&Connection) -> Result<(End, R)>) -> Result<R> {
+        let connection = &self.connection;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let done = body(connection).and_then(|(end, result)| {
+            let sql = match end {
+                End::Commit => "COMMIT",
+                End::Nothing => "ROLLBACK",
+            };
+            connection.prepare_cached(sql)?.execute([])?;
+            Ok(result)
+        });
+        // SQLite ends the transaction itself after some errors, such as a full disk, but not after all.
+        if done.is_err() && !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        done
+    }
+
+    /// Decides and records a batch.
+    pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
+        // Taken out, so that any error leaves no cache behind.
+        let cache = self.cache.take();
+        let (executed, cache) = self.transaction(|connection| {
+            let head = read_head(connection)?;
+            let now = clock.max(head.decided_at);
+            let mut ledger = start(connection, cache, &head, now)?;
+            load(connection, &mut ledger, commands)?;
+            let known = load_outcomes(connection, &plan::outcome_keys(commands))?;
+            let plan = plan::plan(&mut ledger, head.position, commands, known);
+            let settles = settle_pending(connection, commands)?;
+            if plan.events.is_empty() && plan.remember.is_empty() && !settles {
+                let cache = Cache { head: head.position, ledger };
+                return Ok((End::Nothing, (Executed { outcomes: plan.outcomes, committed: None }, cache)));
+            }
+            write_touched(connection, &ledger)?;
+            remember(connection, now, &plan.remember)?;
+            let Plan { events, outcomes, remember: _ } = plan;
+            let committed = append(connection, &head, now, events)?;
+            let head = committed.as_ref().map_or(head.position, |committed| committed.last);
+            Ok((End::Commit, (Executed { outcomes, committed }, Cache { head, ledger })))
+        })?;
+        self.cache = Some(cache);
+        Ok(executed)
+    }
+}
+
+/// The ledger of the last batch if it is still true and not too large, else a new one with the locations.
+fn start(connection: &Connection, cache: Option<Cache>, head: &Head, now: Timestamp) -> Result<Ledger> {
+    if let Some(Cache { head: at, mut ledger }) = cache
+        && at == head.position
+        && ledger.loaded_skus() <= CACHED_SKUS_MAX
+    {
+        ledger.start_batch(now);
+        return Ok(ledger);
+    }
+    let mut ledger = Ledger::new(now);
+    for location in all(connection, "SELECT body FROM locations", [], |row| from_json("a location", text(row, 0)?))? {
+        ledger.put_location(location);
+    }
+    Ok(ledger)
+}
+
+/// Loads what the commands name, the holds that are due, and the SKUs of all of these.
+fn load(connection: &Connection, ledger: &mut Ledger, commands: &[Command]) -> Result<()> {
+    let keys = plan::keys(commands);
+    load_due(connection, ledger)?;
+    load_claims(connection, ledger, &keys.claims)?;
+    load_skus(connection, ledger, &keys.skus)?;
+    let of_claims = ledger.skus_of_claims();
+    load_skus(connection, ledger, &of_claims)
+}
+
+fn load_due(connection: &Connection, ledger: &mut Ledger) -> Result<()> {
+    let sql = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND expires_at <= ?1 \
+               ORDER BY expires_at LIMIT ?2";
+    let due = all(connection, sql, params![ledger.now.0, EXPIRE_PER_BATCH_MAX as i64], hold_of)?;
+    for hold in due {
+        // The ledger wants to know of both tables for each id; of an order under a held hold's id there is none.
+        ledger.put_order(hold.id, None);
+        ledger.put_hold(hold.id, Some(hold));
+    }
+    Ok(())
+}
+
+/// Nearly every id of a batch is new, so one statement first asks both tables whether they know it.
+fn load_claims(connection: &Connection, ledger: &mut Ledger, claims: &HashSet<Uuid>) -> Result<()> {
+    let mut known = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM orders WHERE id = ?1), EXISTS (SELECT 1 FROM holds WHERE id = ?1)",
+    )?;
+    for claim in claims {
+        if ledger.has_claim(*claim) {
+            continue;
+        }
+        let (is_order, is_hold) = known.query_row([claim.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        ledger.put_order(*claim, if is_order { find_order(connection, *claim)? } else { None });
+        ledger.put_hold(*claim, if is_hold { find_hold(connection, *claim)? } else { None });
+    }
+    Ok(())
+}
+
+pub(super) fn find_order(connection: &Connection, id: Uuid) -> Result<Option<Order>> {
+    first(connection, "SELECT body, fingerprint FROM orders WHERE id = ?1", [id.as_bytes()], order_of)
+}
+
+pub(super) fn find_hold(connection: &Connection, id: Uuid) -> Result<Option<Hold>> {
+    first(connection, "SELECT body, fingerprint FROM holds WHERE id = ?1", [id.as_bytes()], hold_of)
+}
+
+/// From the columns `body, fingerprint`.
+pub(super) fn order_of(row: &Row<'_>) -> Result<Order> {
+    let order: Order = from_json("an order", text(row, 0)?)?;
+    Ok(Order { fingerprint: Fingerprint(bytes(row, 1)?), ..order })
+}
+
+/// From the columns `body, fingerprint`.
+pub(super) fn hold_of(row: &Row<'_>) -> Result<Hold> {
+    let hold: Hold = from_json("a hold", text(row, 0)?)?;
+    Ok(Hold { fingerprint: Fingerprint(bytes(row, 1)?), ..hold })
+}
+
+fn load_skus(connection: &Connection, ledger: &mut Ledger, skus: &HashSet<Sku>) -> Result<()> {
+    for sku in skus {
+        if ledger.has_sku(sku) {
+            continue;
+        }
+        let item = first(connection, "SELECT body FROM items WHERE sku = ?1", [sku.as_str()], |row| {
+            from_json("an item", text(row, 0)?)
+        })?;
+        let state = match item {
+            None => None,
+            Some(item) => {
+                let sql = "SELECT location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
+                           reorder_point FROM stock WHERE sku = ?1 ORDER BY location";
+                let stock = all(connection, sql, [sku.as_str()], |row| stock_of(row, 0))?;
+                Some(SkuState { item: Arc::new(item), stock })
+            }
+        };
+        ledger.put_sku(sku.clone(), state);
+    }
+    Ok(())
+}
+
+/// From the eight columns of a stock row, the first of which (`location`) is column `from`.
+pub(super) fn stock_of(row: &Row<'_>, from: usize) -> Result<StockRow> {
+    let location = text(row, from)?.parse().map_err(|error| super::damaged("a location code", error))?;
+    Ok(StockRow {
+        location,
+        on_hand: row.get(from + 1)?,
+        held: row.get(from + 2)?,
+        allocated: row.get(from + 3)?,
+        unavailable: row.get(from + 4)?,
+        safety_stock: row.get(from + 5)?,
+        incoming: row.get(from + 6)?,
+        reorder_point: row.get(from + 7)?,
+    })
+}
+
+pub(super) fn load_outcomes(connection: &Connection, keys: &[Uuid]) -> Result<Vec<Remembered>> {
+    let mut statement = connection
+        .prepare_cached("SELECT key, command, actor, fingerprint, outcome FROM outcomes WHERE key = ?1")?;
+    let mut known = Vec::new();
+    for key in keys {
+        let mut rows = statement.query([key.as_bytes()])?;
+        if let Some(row) = rows.next()? {
+            known.push(Remembered {
+                key: id(row, 0)?,
+                command: id(row, 1)?,
+                actor: text(row, 2)?.to_owned(),
+                fingerprint: Fingerprint(bytes(row, 3)?),
+                outcome: from_json("an outcome", text(row, 4)?)?,
+            });
+        }
+    }
+    Ok(known)
+}
+
+/// Forgets that these commands were pending; says whether any was. Nearly always the table is empty.
+fn settle_pending(connection: &Connection, commands: &[Command]) -> Result<bool> {
+    let any: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pending)")?
+        .query_row([], |row| row.get(0))?;
+    let mut settled = 0;
+    if any {
+        let mut statement = connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?;
+        for command in commands {
+            settled += statement.execute([command.id.as_bytes()])?;
+        }
+    }
+    Ok(settled > 0)
+}
+
+/// Writes every row that the ledger's events touched, as it stands after the last of them.
+pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<()> {
+    let touched = ledger.touched();
+    let mut json = Json::default();
+    write_catalogue(connection, ledger, &mut json)?;
+
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO orders (position, id, status, customer, body, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for order in touched.new_orders.iter().map(|id| written(ledger.order(*id), id)) {
+        let order = order?;
+        insert.execute(params![
+            number(order.position),
+            order.id.as_bytes(),
+            order.status.as_str(),
+            order.customer.as_ref().map(|customer| customer.as_str()),
+            json.of(order)?,
+            order.fingerprint.0,
+        ])?;
+    }
+    let mut update = connection.prepare_cached("UPDATE orders SET status = ?2, body = ?3 WHERE position = ?1")?;
+    for order in touched.changed_orders.iter().map(|id| written(ledger.order(*id), id)) {
+        let order = order?;
+        update.execute(params![number(order.position), order.status.as_str(), json.of(order)?])?;
+    }
+
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO holds (position, id, status, customer, expires_at, body, fingerprint) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for hold in touched.new_holds.iter().map(|id| written(ledger.hold(*id), id)) {
+        let hold = hold?;
+        insert.execute(params![
+            number(hold.position),
+            hold.id.as_bytes(),
+            hold.status.as_str(),
+            hold.customer.as_ref().map(|customer| customer.as_str()),
+            hold.expires_at.0,
+            json.of(hold)?,
+            hold.fingerprint.0,
+        ])?;
+    }
+    let mut update = connection
+        .prepare_cached("UPDATE holds SET status = ?2, expires_at = ?3, body = ?4 WHERE position = ?1")?;
+    for hold in touched.changed_holds.iter().map(|id| written(ledger.hold(*id), id)) {
+        let hold = hold?;
+        let position = number(hold.position);
+        update.execute(params![position, hold.status.as_str(), hold.expires_at.0, json.of(hold)?])?;
+    }
+    Ok(())
+}
+
+fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) -> Result<()> {
+    let touched = ledger.touched();
+    let mut put = connection.prepare_cached(
+        "INSERT INTO locations (code, body) VALUES (?1, ?2) ON CONFLICT (code) DO UPDATE SET body = excluded.body",
+    )?;
+    for code in &touched.locations {
+        let location = written(ledger.location(code), code)?;
+        put.execute(params![code.as_str(), json.of(location)?])?;
+    }
+    let mut put = connection.prepare_cached(
+        "INSERT INTO items (sku, body, version, archived) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (sku) DO UPDATE \
+         SET body = excluded.body, version = excluded.version, archived = excluded.archived",
+    )?;
+    for sku in &touched.items {
+        let item = &written(ledger.sku(sku), sku)?.item;
+        let archived = match item.status {
+            holdfast_domain::ItemStatus::Active => false,
+            holdfast_domain::ItemStatus::Archived => true,
+        };
+        put.execute(params![sku.as_str(), json.of(item.as_ref())?, item.version as i64, archived])?;
+    }
+    let mut put = connection.prepare_cached(
+        "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
+         reorder_point) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (sku, location) DO UPDATE SET \
+         on_hand = excluded.on_hand, held = excluded.held, allocated = excluded.allocated, \
+         unavailable = excluded.unavailable, safety_stock = excluded.safety_stock, incoming = excluded.incoming, \
+         reorder_point = excluded.reorder_point",
+    )?;
+    for (sku, location) in &touched.stock {
+        let stock = &written(ledger.sku(sku), sku)?.stock;
+        let row = written(stock.iter().find(|row| row.location == *location), location)?;
+        put.execute(params![
+            sku.as_str(),
+            location.as_str(),
+            row.on_hand,
+            row.held,
+            row.allocated,
+            row.unavailable,
+            row.safety_stock,
+            row.incoming,
+            row.reorder_point,
+        ])?;
+    }
+    Ok(())
+}
+
+/// What was touched is in the ledger.
+fn written<T>(row: Option<T>, key: &impl std::fmt::Display) -> Result<T> {
+    row.ok_or_else(|| StoreError::Damaged(format!("{key} was changed and is not there")))
+}
+
+pub(super) fn remember(connection: &Connection, at: Timestamp, outcomes: &[Remembered]) -> Result<()> {
+    // A key may equal its own command's id; then the second row says the same as the first.
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO outcomes (key, command, actor, fingerprint, outcome, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         ON CONFLICT (key) DO NOTHING",
+    )?;
+    let mut json = Json::default();
+    for row in outcomes {
+        insert.execute(params![
+            row.key.as_bytes(),
+            row.command.as_bytes(),
+            row.actor,
+            row.fingerprint.0,
+            json.of(&row.outcome)?,
+            at.0,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Appends a batch to the log and moves the head. Without events there is nothing to append.
+pub(super) fn append(
+    connection: &Connection,
+    head: &Head,
+    decided_at: Timestamp,
+    events: Vec<Recorded>,
+) -> Result<Option<Committed>> {
+    if events.is_empty() {
+        return Ok(None);
+    }
+    let first = head.position.plus(1);
+    let last = head.position.plus(events.len());
+    let payload = encode_events(&events);
+    let hash = chain_hash(&head.hash, first, last, decided_at, &payload);
+    connection
+        .prepare_cached(
+            "INSERT INTO log (last_position, first_position, decided_at, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![number(last), number(first), decided_at.0, payload, hash])?;
+    connection
+        .prepare_cached("UPDATE log_head SET position = ?1, decided_at = ?2, hash = ?3 WHERE id = 1")?
+        .execute(params![number(last), decided_at.0, hash])?;
+    Ok(Some(Committed { first, last, decided_at, events: Arc::new(events) }))
+}
+
+/// One buffer for the JSON of many rows.
+#[derive(Default)]
+pub(super) struct Json(Vec<u8>);
+
+impl Json {
+    pub(super) fn of(&mut self, value: &impl serde::Serialize) -> Result<&str> {
+        self.0.clear();
+        serde_json::to_writer(&mut self.0, value)
+            .map_err(|error| StoreError::Other(format!("a row cannot be written as JSON: {error}")))?;
+        std::str::from_utf8(&self.0).map_err(|error| StoreError::Other(format!("JSON is UTF-8: {error}")))
+    }
+}
