@@ -7,8 +7,11 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_domain::command::{Command, CommandBody};
 use holdfast_domain::{Position, wire};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -30,20 +33,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let json = header_text(request.headers(), "content-type").is_none_or(|kind| {
-            let kind = kind.split(';').next().unwrap_or_default().trim();
-            kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
-        });
-        if !json {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "The body must be application/json.",
-            ));
-        }
-        let bytes = body(request, state).await?;
-        parse(&bytes).map(Json)
+        parse(&json_body(request, state).await?).map(Json)
     }
+}
+
+/// Reads a whole body that says it is JSON (or does not say what it is).
+pub async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let json = header_text(request.headers(), "content-type").is_none_or(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
+    });
+    if !json {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "The body must be application/json.",
+        ));
+    }
+    body(request, state).await
 }
 
 /// Reads a whole body of at most [`BODY_BYTES_MAX`].
@@ -60,6 +67,10 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
 
 /// Parses JSON, naming place or field.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Good bodies are read once, without noting paths; only a bad one is read again to name its field.
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
         let field = error.path().to_string();
@@ -222,6 +233,22 @@ pub fn page_limit(limit: Option<&str>) -> Result<usize, Problem> {
             _ => Err(Problem::invalid("limit", "must be a whole number from 1 to 200")),
         },
     }
+}
+
+/// A page's `next_cursor`: base64url of `place` as JSON.
+pub fn cursor(place: &impl Serialize) -> String {
+    let json = serde_json::to_vec(place).expect("a place in a list is plain data");
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+/// Reads `?cursor=`.
+pub fn parse_cursor<T: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
+    let read = |text: &str| {
+        let json = URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice(&json).ok()
+    };
+    let refused = || Problem::invalid("cursor", "must be a next_cursor of this list");
+    cursor.map(|text| read(text).ok_or_else(refused)).transpose()
 }
 
 /// Puts `id`-less fields and path pieces together and reads a command body.
