@@ -1,0 +1,95 @@
+//! Keeps "nothing was oversold" a measured and dated fact: replays the log behind the head with arithmetic of its own
+//! ([`crate::verify::books`]) and checks the hash chain as it goes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use holdfast_domain::{Position, Timestamp};
+use holdfast_store::Reads;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::tail::{patiently, pause};
+use crate::clock;
+use crate::verify::chain::Chain;
+
+/// Bytes of the log that are checked in one go.
+const SLICE_BYTES_MAX: usize = 256 << 10;
+/// The audit works at most half of the time.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// How often the end of the log is looked at.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the audit knows, for the health board.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AuditReport {
+    /// Promises beyond what was available.
+    pub oversold: u64,
+    /// Up to here everything was checked.
+    pub verified_position: Position,
+    /// When that was the end of the log, as far as it was read; `null` before the first time.
+    pub verified_at: Option<Timestamp>,
+    /// The first thing found wrong, a sentence. The audit stops at damage; an oversell is counted and it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+}
+
+/// The shared state of the audit.
+pub struct Audit(Mutex<AuditReport>);
+
+impl Audit {
+    pub fn new() -> Arc<Self> {
+        let nothing =
+            AuditReport { oversold: 0, verified_position: Position(0), verified_at: None, finding: None };
+        Arc::new(Self(Mutex::new(nothing)))
+    }
+
+    pub fn report(&self) -> AuditReport {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut AuditReport)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Replays from the beginning, in slices with pauses between them, and then what comes, until `shutdown` becomes true.
+pub async fn run(audit: Arc<Audit>, reads: Arc<dyn Reads>, mut shutdown: watch::Receiver<bool>) {
+    let mut chain = Chain::new();
+    loop {
+        let position = chain.position();
+        let batches = patiently("the audit", &mut shutdown, || reads.log(position, SLICE_BYTES_MAX)).await;
+        let Some(batches) = batches else { return };
+        let started = std::time::Instant::now();
+        let at_the_end = batches.is_empty();
+        for batch in &batches {
+            if let Err(difference) = chain.check(batch, |_, _, _| Ok(())) {
+                tracing::error!(%difference, "the audit found the log damaged; run `holdfast verify`");
+                audit.change(|report| report.finding = Some(difference.to_string()));
+                super::tail::stopped(&mut shutdown).await;
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        audit.change(|report| {
+            if report.oversold < chain.books.oversold() {
+                let what = chain.books.first_oversold().unwrap_or_default();
+                tracing::error!(first = what, "the audit found that more was promised than there was");
+                report.finding = Some(what.to_owned());
+            }
+            report.oversold = chain.books.oversold();
+            report.verified_position = chain.position();
+            if at_the_end {
+                report.verified_at = Some(clock::now());
+            }
+        });
+        let wait = if at_the_end { IDLE_PAUSE } else { started.elapsed().max(PAUSE_MIN) };
+        if !pause(wait, &mut shutdown).await {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

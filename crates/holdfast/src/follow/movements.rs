@@ -1,0 +1,128 @@
+//! Builds the movements: the history of each SKU, a projection of the log. It may lag under a peak and can always be
+//! built anew.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_domain::{Event, LocationCode, Movement, Position, Sku, movements_of};
+use holdfast_store::{Committed, Reads, Store, StoreError};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, sleep};
+
+use super::tail::{Tail, patiently, pause};
+
+/// Events that go into one transaction, unless a single batch has more.
+const EVENTS_MAX: usize = 5_000;
+/// From so many events on, a transaction is followed by a pause that leaves the disk to the orders.
+const BUSY_EVENTS: usize = 64;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// Units on hand that are remembered between transactions.
+const REMEMBERED_MAX: usize = 200_000;
+const WAIT_STEP: Duration = Duration::from_millis(20);
+
+/// Builds movements from where they stand until `shutdown` becomes true.
+pub async fn run(
+    store: Arc<dyn Store>,
+    reads: Arc<dyn Reads>,
+    wake: broadcast::Receiver<Arc<Committed>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let what = "the projection of movements";
+    let Some(cursor) = patiently(what, &mut shutdown, || reads.movements_cursor()).await else { return };
+    let mut tail = Tail::new(what, cursor, reads.clone(), wake, shutdown.clone());
+    let mut on_hand = OnHand::default();
+    while let Some(first) = tail.next().await {
+        let mut slice = vec![first];
+        let mut events = slice[0].events.len();
+        while events < EVENTS_MAX
+            && let Some(more) = tail.ready(EVENTS_MAX - events)
+        {
+            events += more.events.len();
+            slice.push(more);
+        }
+        let last = slice[slice.len() - 1].last;
+        let learned = patiently(what, &mut shutdown, || learn(&*reads, &slice, &on_hand)).await;
+        let Some(learned) = learned else { return };
+        on_hand.remember(learned);
+        let movements = movements(&slice, &mut on_hand);
+        let applied = patiently(what, &mut shutdown, || store.apply_movements(movements.clone(), last)).await;
+        if applied.is_none() || (events >= BUSY_EVENTS && !pause(BUSY_PAUSE, &mut shutdown).await) {
+            return;
+        }
+        on_hand.forget_if_many();
+    }
+}
+
+/// Waits until the movements up to `position` are there; false when that takes longer than `patience`.
+pub async fn wait_for(reads: &dyn Reads, position: Position, patience: Duration) -> Result<bool, StoreError> {
+    let until = Instant::now() + patience;
+    while reads.movements_cursor().await? < position {
+        if Instant::now() + WAIT_STEP > until {
+            return Ok(false);
+        }
+        sleep(WAIT_STEP).await;
+    }
+    Ok(true)
+}
+
+type Place = (Sku, LocationCode);
+
+/// Units on hand as the movements last recorded them.
+#[derive(Default)]
+struct OnHand(HashMap<Place, i64>);
+
+impl OnHand {
+    fn remember(&mut self, learned: Vec<(Place, i64)>) {
+        self.0.extend(learned);
+    }
+
+    fn forget_if_many(&mut self) {
+        if self.0.len() > REMEMBERED_MAX {
+            self.0.clear();
+        }
+    }
+}
+
+/// Looks up what the events need and nobody remembers: what was on hand before the slice.
+async fn learn(
+    reads: &dyn Reads,
+    slice: &[Arc<Committed>],
+    known: &OnHand,
+) -> Result<Vec<(Place, i64)>, StoreError> {
+    let mut wanted: BTreeSet<Place> = BTreeSet::new();
+    for recorded in slice.iter().flat_map(|committed| committed.events.iter()) {
+        if matches!(recorded.event, Event::OrderAccepted { .. } | Event::OrderCancelled { .. }) {
+            recorded.event.each_counter_delta(|sku, location, _| {
+                let place = (sku.clone(), location.clone());
+                if !known.0.contains_key(&place) {
+                    wanted.insert(place);
+                }
+            });
+        }
+    }
+    let mut learned = Vec::with_capacity(wanted.len());
+    for (sku, location) in wanted {
+        let there = reads.last_on_hand(&sku, location.as_str()).await?;
+        // Without a movement nothing ever came there; a later event of this slice may change that.
+        learned.push(((sku, location), there.unwrap_or(0)));
+    }
+    Ok(learned)
+}
+
+fn movements(slice: &[Arc<Committed>], on_hand: &mut OnHand) -> Vec<Movement> {
+    let mut all = Vec::new();
+    for committed in slice {
+        for (index, recorded) in committed.events.iter().enumerate() {
+            let position = Position(committed.first.0 + index as u64);
+            let made = movements_of(recorded, position, committed.decided_at, |sku, location| {
+                *on_hand.0.get(&(sku.clone(), location.clone())).expect("it was looked up or recorded before")
+            });
+            for movement in &made {
+                on_hand.0.insert((movement.sku.clone(), movement.location.clone()), movement.on_hand_after);
+            }
+            all.extend(made);
+        }
+    }
+    all
+}
