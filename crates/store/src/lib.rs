@@ -8,6 +8,8 @@
 
 pub mod accounts;
 mod columns;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 pub mod plan;
 pub mod sqlite;
 
@@ -16,8 +18,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_domain::{
-    Command, Hold, HoldStatus, Location, Movement, Order, OrderStatus, Outcome, Position, Recorded, Sku, SkuState,
-    Timestamp,
+    Command, Hold, HoldStatus, Location, Movement, Order, OrderStatus, Outcome, Position, Recorded, Sku,
+    SkuState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -42,7 +44,9 @@ pub enum StoreError {
     #[error("the database is full: {0}")]
     Full(String),
     /// A newer Holdfast wrote this database.
-    #[error("the database has schema version {found}, this Holdfast knows up to {known}; use a newer Holdfast")]
+    #[error(
+        "the database has schema version {found}, this Holdfast knows up to {known}; use a newer Holdfast"
+    )]
     Newer { found: i64, known: i64 },
     /// What was read contradicts itself.
     #[error("the database is damaged: {0}")]
@@ -161,12 +165,19 @@ pub struct Pending {
 }
 
 /// Which orders or holds to list, newest first; `before` is where the last page ended.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ClaimFilter<S> {
     pub status: Option<S>,
     pub customer: Option<String>,
     pub before: Option<Position>,
     pub limit: usize,
+}
+
+/// The first page of everything; give it a `limit`.
+impl<S> Default for ClaimFilter<S> {
+    fn default() -> Self {
+        Self { status: None, customer: None, before: None, limit: 0 }
+    }
 }
 
 /// A page, newest first. `next` is the `before` of the page after it, `None` at the end. A page may be short and

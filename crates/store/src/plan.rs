@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use holdfast_domain::command::Fingerprint;
-use holdfast_domain::{Actor, Answer, Command, CommandBody, Keys, Ledger, Outcome, Position, Recorded, Rejection};
+use holdfast_domain::{
+    Actor, Answer, Command, CommandBody, Keys, Ledger, Outcome, Position, Recorded, Rejection,
+};
 use uuid::Uuid;
 
 /// An outcome as it is remembered under a command's id or key.
@@ -83,7 +85,11 @@ fn earlier(
     if let Some(key) = command.key
         && let Some(row) = known.get(&key)
     {
-        return Some(if row.command == command.id { again(row, command, fingerprint) } else { Err(Rejection::CommandIdReused) });
+        return Some(if row.command == command.id {
+            again(row, command, fingerprint)
+        } else {
+            Err(Rejection::CommandIdReused)
+        });
     }
     if let Some(row) = known.get(&command.id) {
         return Some(again(row, command, fingerprint));
@@ -138,7 +144,9 @@ fn remember(
     fingerprint: Fingerprint,
     outcome: &Outcome,
 ) {
-    if matches!(command.body, CommandBody::Sweep) || outcome.result.as_ref().is_err_and(|r| !r.is_remembered()) {
+    if matches!(command.body, CommandBody::Sweep)
+        || outcome.result.as_ref().is_err_and(|r| !r.is_remembered())
+    {
         return;
     }
     let has_a_row_of_its_own = match &command.body {

@@ -133,7 +133,8 @@ impl Accounts for Sqlite {
     async fn add_session(&self, session: Session) -> Result<()> {
         self.write(move |writer| {
             writer.transaction(|connection| {
-                let sql = "INSERT INTO sessions (hash, account, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)";
+                let sql =
+                    "INSERT INTO sessions (hash, account, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)";
                 connection.prepare_cached(sql)?.execute(params![
                     session.hash,
                     session.account.as_bytes(),
@@ -221,13 +222,15 @@ impl Accounts for Sqlite {
             // A transaction for each step, so that orders are decided in between.
             let mut gone = PRUNE_ROWS_MAX;
             while gone == PRUNE_ROWS_MAX {
-                gone = self.write(move |writer| {
-                    writer.transaction(|connection| {
-                        let gone = connection.prepare_cached(sql)?.execute(params![before.0, PRUNE_ROWS_MAX])?;
-                        Ok((if gone == 0 { End::Nothing } else { End::Commit }, gone as i64))
+                gone = self
+                    .write(move |writer| {
+                        writer.transaction(|connection| {
+                            let gone =
+                                connection.prepare_cached(sql)?.execute(params![before.0, PRUNE_ROWS_MAX])?;
+                            Ok((if gone == 0 { End::Nothing } else { End::Commit }, gone as i64))
+                        })
                     })
-                })
-                .await?;
+                    .await?;
             }
         }
         Ok(())

@@ -8,6 +8,8 @@ mod accounts;
 mod read;
 mod schema;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::path::{Path, PathBuf};

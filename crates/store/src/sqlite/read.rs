@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_domain::{
-    Answer, CommandBody, Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku, SkuState,
+    Answer, CommandBody, Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku,
+    SkuState,
 };
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::settle::{MOVEMENTS_CURSOR, pending_of, read_cursor};
 use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stock_of};
-use super::{Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp};
+use super::{
+    Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
+};
 use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot};
 
 #[async_trait]
@@ -163,7 +166,8 @@ fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let sku: Sku = text(row, 0)?.parse().map_err(|error| damaged("a SKU", error))?;
-        let place = *places.get(&sku).ok_or_else(|| damaged(&format!("the item {sku}"), "it has only stock"))?;
+        let place =
+            *places.get(&sku).ok_or_else(|| damaged(&format!("the item {sku}"), "it has only stock"))?;
         skus[place].stock.push(stock_of(row, 1)?);
     }
     Ok(Snapshot { position: head.position, locations, skus })

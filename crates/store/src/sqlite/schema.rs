@@ -12,9 +12,11 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 /// Brings the database to [`VERSION`], in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")?;
+    transaction
+        .execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")?;
     let found: i64 =
-        transaction.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+        transaction
+            .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
     if found > VERSION {
         return Err(StoreError::Newer { found, known: VERSION });
     }

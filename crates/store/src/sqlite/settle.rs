@@ -293,7 +293,10 @@ fn backup(from: &Path, target: &Path) -> Result<()> {
         StoreError::Other(format!("the backup {} cannot be {what}: {error}", target.display()))
     };
     if target.try_exists().map_err(|error| trouble("made", error))? {
-        return Err(StoreError::Other(format!("{} exists already; a backup overwrites nothing", target.display())));
+        return Err(StoreError::Other(format!(
+            "{} exists already; a backup overwrites nothing",
+            target.display()
+        )));
     }
     let partial = partial_name(target);
     match std::fs::remove_file(&partial) {
@@ -305,7 +308,8 @@ fn backup(from: &Path, target: &Path) -> Result<()> {
         let file = std::fs::File::open(&partial).map_err(|error| trouble("read", error))?;
         file.sync_all().map_err(|error| trouble("made durable", error))?;
         std::fs::rename(&partial, target).map_err(|error| trouble("named", error))?;
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = std::fs::File::open(folder).map_err(|error| trouble("made durable", error))?;
         folder.sync_all().map_err(|error| trouble("made durable", error))
     });

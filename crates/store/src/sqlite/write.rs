@@ -99,7 +99,9 @@ fn start(connection: &Connection, cache: Option<Cache>, head: &Head, now: Timest
         return Ok(ledger);
     }
     let mut ledger = Ledger::new(now);
-    for location in all(connection, "SELECT body FROM locations", [], |row| from_json("a location", text(row, 0)?))? {
+    for location in
+        all(connection, "SELECT body FROM locations", [], |row| from_json("a location", text(row, 0)?))?
+    {
         ledger.put_location(location);
     }
     Ok(ledger)
@@ -136,7 +138,8 @@ fn load_claims(connection: &Connection, ledger: &mut Ledger, claims: &HashSet<Uu
         if ledger.has_claim(*claim) {
             continue;
         }
-        let (is_order, is_hold) = known.query_row([claim.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (is_order, is_hold) =
+            known.query_row([claim.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         ledger.put_order(*claim, if is_order { find_order(connection, *claim)? } else { None });
         ledger.put_hold(*claim, if is_hold { find_hold(connection, *claim)? } else { None });
     }
@@ -254,7 +257,8 @@ pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<
             order.fingerprint.0,
         ])?;
     }
-    let mut update = connection.prepare_cached("UPDATE orders SET status = ?2, body = ?3 WHERE position = ?1")?;
+    let mut update =
+        connection.prepare_cached("UPDATE orders SET status = ?2, body = ?3 WHERE position = ?1")?;
     for order in touched.changed_orders.iter().map(|id| written(ledger.order(*id), id)) {
         let order = order?;
         update.execute(params![number(order.position), order.status.as_str(), json.of(order)?])?;

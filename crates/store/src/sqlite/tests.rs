@@ -1,0 +1,173 @@
+//! The contract, and what only SQLite can be asked: files, locks and full disks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::Sqlite;
+use crate::contract::books::check_books;
+use crate::contract::{Lab, answer, at, furnish, place, run, run_one};
+use crate::{Database, Store, StoreError};
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("inner/holdfast.db")
+    }
+
+    /// The database with its inside in reach.
+    async fn open_inside(&self) -> (Arc<Sqlite>, Database) {
+        let sqlite = Arc::new(Sqlite::open(&self.file()).await.expect("it opens"));
+        let database = Database { store: sqlite.clone(), reads: sqlite.clone(), accounts: sqlite.clone() };
+        (sqlite, database)
+    }
+}
+
+#[async_trait]
+impl Lab for Folder {
+    async fn open(&self) -> Database {
+        Database::open_sqlite(&self.file()).await.expect("it opens")
+    }
+
+    async fn sql(&self, statement: &str) -> Result<(), String> {
+        let connection = Connection::open(self.file()).map_err(|error| error.to_string())?;
+        connection.execute_batch(statement).map_err(|error| error.to_string())
+    }
+}
+
+crate::contract_tests!(Folder::new());
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let folder = Folder::new();
+    folder.open().await.store.close().await;
+    folder.sql("INSERT INTO schema_version (version) VALUES (99)").await.expect("written");
+    let refused = Sqlite::open(&folder.file()).await.err();
+    assert!(
+        matches!(refused, Some(StoreError::Newer { found: 99, known: super::SCHEMA_VERSION })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_called_damaged() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.file().parent().expect("a parent")).expect("made");
+    std::fs::write(folder.file(), "This is a letter, and no database. ".repeat(200)).expect("written");
+    let refused = Sqlite::open(&folder.file()).await.err();
+    assert!(matches!(refused, Some(StoreError::Damaged(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn commits_are_on_the_disk_and_the_log_is_written_ahead() {
+    let folder = Folder::new();
+    let (sqlite, _database) = folder.open_inside().await;
+    let settings = sqlite.write(|writer| {
+        let read = |name: &str| {
+            writer.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        Ok((read("journal_mode")?, read("synchronous")?))
+    });
+    let full = 2;
+    assert_eq!(settings.await.expect("read"), ("wal".to_owned().into(), full.into()));
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_writes_whole_and_lets_reads_go_on() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    let limit = |pages: i64| {
+        sqlite.write(move |writer| {
+            let used: i64 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            let sql = format!("PRAGMA max_page_count = {}", used + pages);
+            Ok(writer.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?)
+        })
+    };
+    limit(20).await.expect("set");
+    let mut failure = None;
+    for second in 0..1_000 {
+        let batch = (0..20).map(|_| place("STRAP", 1)).collect();
+        if let Err(error) = sqlite.execute(at(second), Arc::new(batch)).await {
+            failure = Some(error);
+            break;
+        }
+    }
+    assert!(matches!(failure, Some(StoreError::Full(_))), "{failure:?}");
+    check_books(&database).await;
+    limit(100_000).await.expect("set");
+    answer(&run_one(&database, 2_000, &place("WATCH", 1)).await);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn a_lock_of_another_process_is_waited_for_and_then_transient() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    sqlite
+        .write(|writer| Ok(writer.connection.busy_timeout(std::time::Duration::from_millis(20))?))
+        .await
+        .expect("set");
+    let other = Connection::open(folder.file()).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let refused = sqlite.execute(at(1), Arc::new(vec![place("WATCH", 1)])).await.err();
+    assert!(refused.as_ref().is_some_and(StoreError::is_transient), "{refused:?}");
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    answer(&run_one(&database, 1, &place("WATCH", 1)).await);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn a_backup_beside_writers_is_whole_and_overwrites_nothing() {
+    let folder = Folder::new();
+    let database = folder.open().await;
+    furnish(&database).await;
+    let writing = tokio::spawn({
+        let database = database.clone();
+        async move {
+            for second in 0..50 {
+                run(&database, second, (0..10).map(|_| place("STRAP", 1)).collect()).await;
+            }
+        }
+    });
+    let target = folder.0.path().join("copy.db");
+    database.store.backup(&target).await.expect("copied");
+    writing.await.expect("written");
+    let size = std::fs::metadata(&target).expect("it is there").len();
+    let refused = database.store.backup(&target).await.expect_err("it exists already");
+    assert!(refused.to_string().contains("exists already"), "{refused}");
+    assert_eq!(std::fs::metadata(&target).expect("it is there").len(), size);
+    let files: Vec<_> = std::fs::read_dir(folder.0.path())
+        .expect("read")
+        .map(|entry| entry.expect("read").file_name())
+        .collect();
+    assert_eq!(files.len(), 2, "nothing half done is left: {files:?}");
+
+    let copy = Database::open_sqlite(&target).await.expect("it opens");
+    check_books(&copy).await;
+    answer(&run_one(&copy, 100, &place("WATCH", 1)).await);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file() {
+    let folder = Folder::new();
+    let database = folder.open().await;
+    furnish(&database).await;
+    database.store.close().await;
+    database.store.close().await;
+    let files: Vec<_> = std::fs::read_dir(folder.file().parent().expect("a parent"))
+        .expect("read")
+        .map(|entry| entry.expect("read").file_name())
+        .collect();
+    assert_eq!(files, ["holdfast.db"], "the write-ahead log is empty and gone");
+}
