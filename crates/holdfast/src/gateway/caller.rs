@@ -115,7 +115,14 @@ async fn identify(state: &AppState, access: Access, method: &Method, headers: &H
         }
         return Err(Problem::unauthorised());
     };
-    if access.allows(who.role) { Ok(Caller(Some(who))) } else { Err(Problem::forbidden()) }
+    if !access.allows(who.role) {
+        return Err(Problem::forbidden());
+    }
+    let by_person = matches!(who.kind, PrincipalKind::Session { .. });
+    if by_person && who.role == Role::Customer && !method.is_safe() {
+        state.limits.write(who.id)?;
+    }
+    Ok(Caller(Some(who)))
 }
 
 /// Reads a header as text.
