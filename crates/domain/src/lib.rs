@@ -5,7 +5,7 @@
 //! applies events to a ledger. Whoever replays the same events gets the same ledger.
 //!
 //! One file holds one aggregate: its state, what decides about it, what changes it. The rules are tabled in
-//! `tests/rules`, thrown random commands at in `tests/properties.rs`; the forms that last are in `tests/forms.rs`.
+//! `tests/rules`, thrown random commands at in `tests/properties`; the forms that last are in `tests/forms.rs`.
 
 pub mod actor;
 pub mod command;

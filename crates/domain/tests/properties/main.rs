@@ -1,210 +1,29 @@
 //! Random commands, and what must hold after each of them: nothing oversold, no unit lost or made, every order and
 //! hold ended at most once, and the log tells it all.
 //!
-//! The counters are checked against books of this file's own: summed from events on one side, from orders and holds
+//! The counters are checked against books of these files' own: summed from events on one side, from orders and holds
 //! on the other, never with the domain's arithmetic.
 
-#[path = "rules/snapshot.rs"]
+mod books;
+mod commands;
+#[path = "../rules/snapshot.rs"]
 mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use holdfast_domain::command::Disposition;
-use holdfast_domain::wire::parse_body;
 use holdfast_domain::{
-    Actor, Answer, Command, CommandBody, Decided, Event, HoldStatus, Keys, Ledger, LocationCode, OrderLine,
-    OrderStatus, Position, Recorded, Role, Sku, StockRow, Timestamp, decide_batch, movements_of,
+    Answer, Command, CommandBody, Decided, Event, HoldStatus, Keys, Ledger, LocationCode, OrderLine,
+    OrderStatus, Outcome, Position, Recorded, Rejection, Role, Sku, SkuState, StockRow, Timestamp,
+    decide_batch,
 };
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::books::{Books, Place};
+use crate::commands::{Batch, batches, commands, opening};
 use crate::snapshot::{Snapshot, snapshot};
-
-const SKUS: [&str; 3] = ["X", "Y", "Z"];
-const LOCATIONS: [&str; 3] = ["DEL", "BOM", "OLD"];
-
-/// One command, before it is known which orders and holds there are.
-#[derive(Debug, Clone)]
-struct Action {
-    actor: Actor,
-    kind: &'static str,
-    fields: Value,
-    /// Which of the claims before it the command is about, counted from the newest.
-    target: usize,
-}
-
-/// Commands that are decided at one time, some seconds after those before.
-#[derive(Debug, Clone)]
-struct Batch {
-    seconds: i64,
-    actions: Vec<Action>,
-}
-
-fn sku() -> impl Strategy<Value = &'static str> {
-    // Seldom one that does not exist.
-    prop_oneof![30 => select(&SKUS[..]), 1 => Just("NO")]
-}
-
-fn location() -> impl Strategy<Value = &'static str> {
-    prop_oneof![30 => select(&LOCATIONS[..]), 1 => Just("MOON")]
-}
-
-fn lines() -> impl Strategy<Value = Value> {
-    let line = (sku(), 1..7_i64).prop_map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}));
-    proptest::collection::vec(line, 1..4).prop_map(Value::Array)
-}
-
-/// Parts of an order, or `null` for all of it.
-fn parts() -> impl Strategy<Value = Value> {
-    let place = proptest::option::weighted(0.3, location());
-    let part = (sku(), 1..4_i64, place).prop_map(
-        |(sku, quantity, location)| json!({"sku": sku, "quantity": quantity, "location": location}),
-    );
-    prop_oneof![2 => Just(Value::Null), 3 => proptest::collection::vec(part, 1..3).prop_map(Value::Array)]
-}
-
-fn ship_to() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        2 => Just(Value::Null),
-        1 => (-90.0..90.0, -180.0..180.0).prop_map(|(lat, long)| json!({"latitude": lat, "longitude": long})),
-    ]
-}
-
-fn buyer() -> impl Strategy<Value = Actor> {
-    select(vec![
-        Actor::new("ann", Role::Customer),
-        Actor::new("bob", Role::Customer),
-        Actor::new("till", Role::Service),
-        Actor::new("shop", Role::Service),
-    ])
-}
-
-fn staff() -> impl Strategy<Value = Actor> {
-    select(vec![Actor::new("sam", Role::Staff), Actor::new("root", Role::Admin)])
-}
-
-fn orders_and_holds() -> impl Strategy<Value = (&'static str, Actor, Value)> {
-    let customer = || select(vec![Value::Null, json!("ann"), json!("carl")]);
-    prop_oneof![
-        8 => (buyer(), lines(), customer(), ship_to(), prop::bool::weighted(0.3)).prop_map(
-            |(actor, lines, customer, ship_to, allow_partial)| ("order.place", actor, json!({"lines": lines,
-                "customer": customer, "ship_to": ship_to, "allow_partial": allow_partial}))),
-        6 => (buyer(), lines(), customer(), ship_to(), 5..120_i64).prop_map(
-            |(actor, lines, customer, ship_to, ttl)| ("hold.place", actor, json!({"lines": lines,
-                "customer": customer, "ship_to": ship_to, "ttl_seconds": ttl}))),
-        4 => buyer().prop_map(|actor| ("order.cancel", actor, json!({}))),
-        5 => (staff(), parts()).prop_map(|(actor, lines)| ("order.fulfil", actor, json!({"lines": lines}))),
-        4 => (staff(), parts(), select(vec!["restock", "unavailable"])).prop_map(
-            |(actor, lines, disposition)| ("order.return", actor,
-                json!({"lines": lines, "disposition": disposition}))),
-        4 => buyer().prop_map(|actor| ("hold.confirm", actor, json!({}))),
-        2 => buyer().prop_map(|actor| ("hold.release", actor, json!({}))),
-        2 => (buyer(), prop_oneof![5 => 5..300_i64, 1 => 800..1200_i64]).prop_map(
-            |(actor, ttl)| ("hold.extend", actor, json!({"ttl_seconds": ttl}))),
-    ]
-}
-
-fn stock() -> impl Strategy<Value = (&'static str, Actor, Value)> {
-    let delta = || prop_oneof![-8..0_i64, 1..8_i64];
-    let reason = || select(vec!["damage", "loss", "found", "correction", "other"]);
-    prop_oneof![
-        4 => (staff(), sku(), location(), 1..12_i64).prop_map(|(actor, sku, location, quantity)|
-            ("stock.receive", actor, json!({"sku": sku, "location": location, "quantity": quantity}))),
-        2 => (staff(), sku(), location(), delta(), reason()).prop_map(
-            |(actor, sku, location, delta, reason)| ("stock.adjust", actor,
-                json!({"sku": sku, "location": location, "delta": delta, "reason": reason}))),
-        1 => (staff(), sku(), location(), 0..15_i64).prop_map(|(actor, sku, location, counted)|
-            ("stock.count", actor, json!({"sku": sku, "location": location, "counted": counted}))),
-        2 => (staff(), sku(), location(), location(), 1..6_i64).prop_map(
-            |(actor, sku, from, to, quantity)| ("stock.transfer", actor,
-                json!({"sku": sku, "from": from, "to": to, "quantity": quantity}))),
-        2 => (staff(), sku(), location(), delta()).prop_map(|(actor, sku, location, delta)|
-            ("stock.unavailable", actor,
-                json!({"sku": sku, "location": location, "delta": delta, "reason": "quarantine"}))),
-        1 => (staff(), sku(), location(), delta()).prop_map(|(actor, sku, location, delta)|
-            ("stock.incoming", actor, json!({"sku": sku, "location": location, "delta": delta}))),
-        1 => (staff(), sku(), location(), 0..4_i64, 0..6_i64).prop_map(
-            |(actor, sku, location, safety, reorder)| ("stock.levels", actor, json!({"sku": sku,
-                "location": location, "safety_stock": safety, "reorder_point": reorder}))),
-    ]
-}
-
-fn catalogue() -> impl Strategy<Value = (&'static str, Actor, Value)> {
-    prop_oneof![
-        3 => (staff(), sku(), 0..9_i64, select(vec![Value::Null, json!(3)])).prop_map(
-            |(actor, sku, amount, max)| ("item.update", actor, json!({"sku": sku, "max_per_order": max,
-                "status": "active", "price": {"amount": amount, "currency": "INR"}}))),
-        1 => (staff(), sku()).prop_map(|(actor, sku)| ("item.remove", actor, json!({"sku": sku}))),
-        1 => (staff(), prop::bool::ANY).prop_map(|(actor, named)| ("item.add", actor, json!({
-            "sku": named.then_some("Z"), "brand": "B", "model": "M",
-            "price": {"amount": 1, "currency": "USD"}, "stock": [{"location": "DEL", "quantity": 2}]}))),
-        1 => (staff(), location(), -2..3_i32).prop_map(|(actor, code, priority)| ("location.put", actor,
-            json!({"code": code, "name": code, "priority": priority}))),
-    ]
-}
-
-fn batches() -> impl Strategy<Value = Vec<Batch>> {
-    let what = prop_oneof![12 => orders_and_holds(), 6 => stock(), 1 => catalogue()];
-    let action =
-        (what, 0..6_usize).prop_map(|((kind, actor, fields), target)| Action { actor, kind, fields, target });
-    let batch = (0..40_i64, proptest::collection::vec(action, 0..8))
-        .prop_map(|(seconds, actions)| Batch { seconds, actions });
-    proptest::collection::vec(batch, 1..12)
-}
-
-fn read(id: u128, actor: &Actor, kind: &str, fields: Value) -> Command {
-    let Value::Object(fields) = fields else { panic!("a command's fields are an object") };
-    let body = parse_body(kind, fields).unwrap_or_else(|error| panic!("{kind} cannot be read: {error}"));
-    Command::new(Uuid::from_u128(id), actor.clone(), body)
-}
-
-/// The shop that every run begins with, as commands: three locations, and three items with a few units.
-fn opening() -> Vec<Command> {
-    let admin = Actor::system();
-    let place = |code: &str, latitude: Option<f64>| json!({"code": code, "name": code, "priority": 1, "latitude": latitude, "longitude": latitude});
-    let item = |sku: &str, units: [i64; 3]| {
-        let stock: Vec<_> = LOCATIONS
-            .iter()
-            .zip(units)
-            .map(|(location, units)| json!({"location": location, "quantity": units}))
-            .collect();
-        json!({"sku": sku, "brand": "B", "model": "M", "stock": stock,
-            "price": {"amount": 7, "currency": "INR"}})
-    };
-    let all = [
-        ("location.put", place("DEL", Some(28.0))),
-        ("location.put", place("BOM", Some(19.0))),
-        ("location.put", place("OLD", None)),
-        ("item.add", item("X", [9, 4, 0])),
-        ("item.add", item("Y", [3, 3, 3])),
-        ("item.add", item("Z", [0, 0, 12])),
-    ];
-    all.into_iter().zip(1..).map(|((kind, fields), id)| read(id, &admin, kind, fields)).collect()
-}
-
-/// The commands of the batches: numbered, and pointed at the orders and holds that were asked for before them.
-fn commands(batches: &[Batch]) -> Vec<(i64, Vec<Command>)> {
-    let mut number = 1_000;
-    let mut claims: Vec<Uuid> = Vec::new();
-    let mut command = |action: &Action| {
-        number += 1;
-        let mut fields = action.fields.clone();
-        let newest_first = claims.len().saturating_sub(1 + action.target);
-        let target = claims.get(newest_first).copied().unwrap_or(Uuid::from_u128(1));
-        match action.kind {
-            "order.place" | "hold.place" => claims.push(Uuid::from_u128(number)),
-            "order.cancel" | "order.fulfil" | "order.return" => fields["order_id"] = json!(target),
-            "hold.confirm" | "hold.extend" | "hold.release" => fields["hold_id"] = json!(target),
-            _about_items_or_stock => {}
-        }
-        read(number, &action.actor, action.kind, fields)
-    };
-    batches.iter().map(|batch| (batch.seconds, batch.actions.iter().map(&mut command).collect())).collect()
-}
 
 /// Loads what commands name and the ledger does not have, as the store does: it is not there.
 fn load(ledger: &mut Ledger, commands: &[Command]) {
@@ -220,112 +39,6 @@ fn load(ledger: &mut Ledger, commands: &[Command]) {
             ledger.put_order(id, None);
             ledger.put_hold(id, None);
         }
-    }
-}
-
-type Place = (Sku, LocationCode);
-
-/// What the events say, added up by arithmetic of this file's own.
-#[derive(Default)]
-struct Books {
-    received: HashMap<Place, i64>,
-    found: HashMap<Place, i64>,
-    lost: HashMap<Place, i64>,
-    returned: HashMap<Place, i64>,
-    fulfilled: HashMap<Place, i64>,
-    transferred_in: HashMap<Place, i64>,
-    transferred_out: HashMap<Place, i64>,
-    unavailable: HashMap<Place, i64>,
-    incoming: HashMap<Place, i64>,
-    /// How often a hold or order came to each of its ends.
-    ends: BTreeMap<(Uuid, &'static str), u32>,
-    /// By the movements alone, as a follower knows it.
-    on_hand: HashMap<Place, i64>,
-    kinds: BTreeSet<&'static str>,
-}
-
-impl Books {
-    fn on_hand(&self, place: &Place) -> i64 {
-        let of = |units: &HashMap<Place, i64>| units.get(place).copied().unwrap_or_default();
-        of(&self.received) + of(&self.found) + of(&self.returned) + of(&self.transferred_in)
-            - of(&self.transferred_out)
-            - of(&self.fulfilled)
-            - of(&self.lost)
-    }
-
-    fn enter(&mut self, recorded: &Recorded, position: Position, at: Timestamp) {
-        let add = |units: &mut HashMap<Place, i64>, sku: &Sku, location: &LocationCode, more: i64| {
-            *units.entry((sku.clone(), location.clone())).or_default() += more;
-        };
-        let end = |ends: &mut BTreeMap<(Uuid, &'static str), u32>, id: Uuid, how: &'static str| {
-            *ends.entry((id, how)).or_default() += 1;
-        };
-        self.kinds.insert(recorded.event.kind());
-        match &recorded.event {
-            Event::StockReceived { sku, location, quantity, .. } => {
-                add(&mut self.received, sku, location, *quantity);
-            }
-            Event::StockAdjusted { sku, location, delta, .. }
-            | Event::StockCounted { sku, location, delta, .. } => {
-                let pile = if *delta > 0 { &mut self.found } else { &mut self.lost };
-                add(pile, sku, location, delta.abs());
-            }
-            Event::StockTransferred { sku, from, to, quantity, .. } => {
-                add(&mut self.transferred_out, sku, from, *quantity);
-                add(&mut self.transferred_in, sku, to, *quantity);
-            }
-            Event::StockUnavailable { sku, location, delta, .. } => {
-                add(&mut self.unavailable, sku, location, *delta);
-            }
-            Event::StockIncoming { sku, location, delta, .. } => {
-                add(&mut self.incoming, sku, location, *delta);
-            }
-            Event::OrderFulfilled { order_id, parts, complete } => {
-                for part in parts {
-                    add(&mut self.fulfilled, &part.sku, &part.location, part.quantity);
-                }
-                if *complete {
-                    end(&mut self.ends, *order_id, "fulfilled");
-                }
-            }
-            Event::OrderReturned { order_id, parts, disposition, complete } => {
-                for part in parts {
-                    add(&mut self.returned, &part.sku, &part.location, part.quantity);
-                    if *disposition == Disposition::Unavailable {
-                        add(&mut self.unavailable, &part.sku, &part.location, part.quantity);
-                    }
-                }
-                if *complete {
-                    end(&mut self.ends, *order_id, "returned");
-                }
-            }
-            Event::OrderAccepted { order_id, .. } => end(&mut self.ends, *order_id, "accepted"),
-            Event::OrderRejected { order_id, .. } => end(&mut self.ends, *order_id, "rejected"),
-            Event::OrderCancelled { order_id, .. } => end(&mut self.ends, *order_id, "cancelled"),
-            Event::HoldConfirmed { hold_id, .. } => end(&mut self.ends, *hold_id, "confirmed"),
-            Event::HoldReleased { hold_id, .. } => end(&mut self.ends, *hold_id, "released"),
-            Event::HoldExpired { hold_id, .. } => end(&mut self.ends, *hold_id, "expired"),
-            Event::ItemAdded { .. }
-            | Event::ItemUpdated { .. }
-            | Event::ItemArchived { .. }
-            | Event::LocationPut { .. }
-            | Event::StockLevels { .. }
-            | Event::HoldPlaced { .. }
-            | Event::HoldExtended { .. } => {}
-        }
-        let known = self.on_hand.clone();
-        let there = |sku: &Sku, location: &LocationCode| {
-            known.get(&(sku.clone(), location.clone())).copied().unwrap_or_default()
-        };
-        for movement in movements_of(recorded, position, at, there) {
-            let on_hand = self.on_hand.entry((movement.sku, movement.location)).or_default();
-            *on_hand += movement.delta;
-            assert_eq!(*on_hand, movement.on_hand_after, "a movement says what it left on hand");
-        }
-    }
-
-    fn times(&self, id: Uuid, how: &'static str) -> u32 {
-        self.ends.get(&(id, how)).copied().unwrap_or_default()
     }
 }
 
@@ -423,6 +136,33 @@ impl Run {
         }
     }
 
+    /// A line gets what was asked for or, in a partial order, what there was; nobody is refused who could be served.
+    fn check_lines(command: &Command, outcome: &Outcome, before: &Snapshot) {
+        let (asked, partial) = match &command.body {
+            CommandBody::PlaceOrder(place) => (&place.lines, place.allow_partial),
+            CommandBody::PlaceHold(place) => (&place.lines, false),
+            _other_commands_ask_for_no_lines => return,
+        };
+        let there = |sku: &Sku| before.skus.get(sku).map_or(0, SkuState::available);
+        let short = asked.iter().any(|line| there(&line.sku) < line.quantity.get());
+        let got = match &outcome.result {
+            Ok(Answer::Order(order)) => &order.lines,
+            Ok(Answer::Hold(hold)) => &hold.lines,
+            Ok(other) => panic!("an order or hold is answered with one, not with {other:?}"),
+            Err(Rejection::InsufficientStock { .. }) => {
+                assert!(short, "refused though it is there: {command:?}");
+                let something = asked.iter().any(|line| there(&line.sku) > 0);
+                assert!(!(partial && something), "refused though a part is there: {command:?}");
+                return;
+            }
+            Err(_other_reason) => return,
+        };
+        assert!(partial || !short, "taken though it is not there: {command:?}");
+        let got: Vec<_> = got.iter().map(|line| (&line.sku, line.quantity)).collect();
+        let expected = asked.iter().map(|line| (&line.sku, line.quantity.get().min(there(&line.sku))));
+        assert_eq!(got, expected.filter(|(_, units)| *units > 0).collect::<Vec<_>>(), "{command:?}");
+    }
+
     /// Counters are what events, orders and holds add up to, and none is negative.
     fn check_counters(&self, after: &Snapshot) {
         let mut held: HashMap<Place, i64> = HashMap::new();
@@ -448,7 +188,7 @@ impl Run {
                 let place = (sku.clone(), row.location.clone());
                 let of = |units: &HashMap<Place, i64>| units.get(&place).copied().unwrap_or_default();
                 assert_eq!(row.on_hand, self.books.on_hand(&place), "units of {place:?} are conserved");
-                assert_eq!(row.on_hand, of(&self.books.on_hand), "movements of {place:?} add up");
+                assert_eq!(row.on_hand, of(&self.books.moved), "movements of {place:?} add up");
                 assert_eq!(row.held, of(&held), "held units of {place:?} are those of holds");
                 assert_eq!(row.allocated, of(&allocated), "allocated units of {place:?} are those of orders");
                 assert_eq!(row.unavailable, of(&self.books.unavailable), "{place:?}");
@@ -461,9 +201,13 @@ impl Run {
             }
             assert_eq!(state.available(), available);
         }
-        let places: usize = after.skus.values().map(|state| state.stock.len()).sum();
-        let touched: BTreeSet<&Place> = self.books.on_hand.keys().chain(held.keys()).collect();
-        assert!(touched.len() <= places, "every place that the books know has a row");
+        for (sku, location) in self.books.moved.keys() {
+            let state = after.skus.get(sku).expect("stock is of items");
+            assert!(
+                state.stock.iter().any(|row| row.location == *location),
+                "{sku} at {location} has no row"
+            );
+        }
     }
 
     /// Orders and holds came to their ends once, and their states say to which.
@@ -517,6 +261,7 @@ impl Run {
     ) {
         let [outcome] = decided.outcomes.as_slice() else { panic!("one command, one outcome") };
         assert_eq!((outcome.id, outcome.position, outcome.replayed), (command.id, self.head, false));
+        Self::check_lines(command, outcome, before);
         let mine = |customer: Option<&str>| {
             command.actor.role != Role::Customer || customer == Some(command.actor.name.as_str())
         };
