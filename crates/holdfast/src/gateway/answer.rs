@@ -4,7 +4,7 @@
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use holdfast_domain::{Answer as Decided, Command, Outcome, Position};
+use holdfast_domain::{Answer as Decided, Command, Outcome, Position, Rejection};
 use serde::Serialize;
 use serde_json::json;
 
@@ -46,11 +46,22 @@ impl Gateway {
         command: Command,
         shape: impl FnOnce(&Outcome, &Decided) -> Response,
     ) -> Answer {
+        self.decide_or(write, command, |rejection| rejection.into(), shape).await
+    }
+
+    /// The same, with rejections that mean something else on this path.
+    pub async fn decide_or(
+        &self,
+        write: &Write,
+        command: Command,
+        refusal: fn(&Rejection) -> Problem,
+        shape: impl FnOnce(&Outcome, &Decided) -> Response,
+    ) -> Answer {
         let location = location_of(&command);
         let is_order = matches!(command.body, holdfast_domain::CommandBody::PlaceOrder(_));
         let id = command.id;
         match self.dispatcher.submit(command, write.respond_async).await? {
-            Decision::Decided(outcome) => Ok(self.respond(&outcome, shape)),
+            Decision::Decided(outcome) => Ok(respond(&outcome, refusal, shape)),
             Decision::Pending => {
                 let name = if is_order { "id" } else { "command_id" };
                 let body = json!({ name: id, "status": "pending" });
@@ -64,19 +75,23 @@ impl Gateway {
             }
         }
     }
+}
 
-    fn respond(&self, outcome: &Outcome, shape: impl FnOnce(&Outcome, &Decided) -> Response) -> Response {
-        let mut response = match &outcome.result {
-            Ok(decided) => shape(outcome, decided),
-            Err(rejection) => Problem::from(rejection).into_response(),
-        };
-        let headers = response.headers_mut();
-        headers.insert(POSITION, position_value(outcome.position));
-        if outcome.replayed {
-            headers.insert(REPLAYED, HeaderValue::from_static("true"));
-        }
-        response
+fn respond(
+    outcome: &Outcome,
+    refusal: fn(&Rejection) -> Problem,
+    shape: impl FnOnce(&Outcome, &Decided) -> Response,
+) -> Response {
+    let mut response = match &outcome.result {
+        Ok(decided) => shape(outcome, decided),
+        Err(rejection) => refusal(rejection).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(POSITION, position_value(outcome.position));
+    if outcome.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
+    response
 }
 
 /// For handlers of things outside the log: their writes answer with where the log is.

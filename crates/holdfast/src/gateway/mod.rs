@@ -17,6 +17,7 @@ pub mod items;
 pub mod limits;
 pub mod locations;
 pub mod metrics;
+pub mod movements;
 pub mod openapi;
 pub mod orders;
 pub mod pages;
@@ -42,6 +43,7 @@ use crate::follow::read_model::ReadModel;
 use crate::follow::stats::Stats;
 use crate::monitor::Monitor;
 use caller::Access;
+pub use metrics::observability_router;
 use dispatcher::Dispatcher;
 
 /// What handlers reach: each of these is one room, and none holds request state.
@@ -79,6 +81,12 @@ impl Routes {
     pub fn route(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
         let layer = from_fn_with_state((self.state.clone(), access), caller::enforce);
         self.router = self.router.route(path, methods.route_layer(layer));
+        self
+    }
+
+    /// Adds what knows nobody: files. Nothing behind it may ask for its caller.
+    pub fn file(mut self, path: &str, methods: MethodRouter<AppState>) -> Self {
+        self.router = self.router.route(path, methods);
         self
     }
 
