@@ -129,8 +129,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// The demo shop's pictures.
 async fn picture(Path(file): Path<String>) -> Response {
-    let sku = file.strip_suffix(".svg").and_then(|sku| sku.parse().ok());
-    let Some(svg) = sku.and_then(|sku| crate::demo::picture(&sku)) else {
+    let Some(svg) = file.strip_suffix(".svg").and_then(crate::demo::picture) else {
         return Problem::not_found("picture").into_response();
     };
     let head = [

@@ -1,0 +1,230 @@
+//! Prometheus metrics: handles made once, so that hot paths only add.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use holdfast_bus::topology;
+use holdfast_domain::{CommandQueue, Outcome};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::caller::Access;
+use super::{AppState, Routes};
+use crate::monitor::Monitor;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: String,
+}
+
+/// One route's handles, found by (method, route, status class).
+#[derive(Clone)]
+struct RequestHandles {
+    count: Counter,
+    seconds: Histogram,
+}
+
+type RequestKey = (String, String, u16);
+
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    handles: RwLock<HashMap<RequestKey, RequestHandles>>,
+    batch_commands: Histogram,
+    batch_seconds: Histogram,
+    accepted: Counter,
+    rejected: Counter,
+    queue_waiting: Family<QueueLabels, Gauge>,
+    log_position: Gauge<i64>,
+    read_model_position: Gauge<i64>,
+    verified_position: Gauge<i64>,
+    oversold: Gauge<i64>,
+    store_seconds: Gauge<f64, AtomicU64>,
+}
+
+fn seconds() -> Histogram {
+    // 0.1 ms to about 13 s.
+    Histogram::new(exponential_buckets(0.0001, 2.0, 18))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("holdfast");
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let request_seconds: Family<RequestLabels, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds);
+        registry.register("http_request_seconds", "Time to the answer's head", request_seconds.clone());
+        let batch_commands = Histogram::new(exponential_buckets(1.0, 2.0, 11));
+        registry.register("batch_commands", "Commands in one transaction", batch_commands.clone());
+        let batch_seconds = seconds();
+        registry.register("batch_seconds", "Time of one transaction", batch_seconds.clone());
+        let orders = Family::<OutcomeLabels, Counter>::default();
+        registry.register("orders_decided", "Orders decided by this process", orders.clone());
+        let queue_waiting = Family::<QueueLabels, Gauge>::default();
+        registry.register("queue_waiting", "Envelopes that wait for a worker", queue_waiting.clone());
+        let log_position = Gauge::default();
+        registry.register("log_position", "Where the log ends", log_position.clone());
+        let read_model_position = Gauge::default();
+        registry.register("read_model_position", "What this gateway's reads show", read_model_position.clone());
+        let verified_position = Gauge::default();
+        registry.register("verified_position", "How far the auditor has proven the log", verified_position.clone());
+        let oversold = Gauge::default();
+        registry.register("oversold", "Promises accepted beyond available: always 0", oversold.clone());
+        let store_seconds = Gauge::<f64, AtomicU64>::default();
+        registry.register("store_seconds", "Time that the database last took to answer", store_seconds.clone());
+        let counter = |outcome: &str| orders.get_or_create(&OutcomeLabels { outcome: outcome.to_owned() }).clone();
+        let (accepted, rejected) = (counter("accepted"), counter("rejected"));
+        Self {
+            registry,
+            requests,
+            request_seconds,
+            handles: RwLock::default(),
+            batch_commands,
+            batch_seconds,
+            accepted,
+            rejected,
+            queue_waiting,
+            log_position,
+            read_model_position,
+            verified_position,
+            oversold,
+            store_seconds,
+        }
+    }
+
+    /// A transaction of a worker.
+    pub fn batch(&self, commands: usize, took: Duration) {
+        self.batch_commands.observe(commands as f64);
+        self.batch_seconds.observe(took.as_secs_f64());
+    }
+
+    /// What became of orders.
+    pub fn decided(&self, outcomes: &[Outcome]) {
+        for outcome in outcomes.iter().filter(|outcome| !outcome.replayed) {
+            match &outcome.result {
+                Ok(holdfast_domain::Answer::Order(_)) => drop(self.accepted.inc()),
+                Err(holdfast_domain::Rejection::InsufficientStock { order_id: Some(_), .. }) => {
+                    drop(self.rejected.inc());
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+
+    /// A request that was answered.
+    pub fn request(&self, method: &Method, route: &str, status: u16, took: Duration) {
+        // Clients can invent methods without end; labels must not grow with them.
+        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let method = if known.contains(method) { method.as_str() } else { "other" };
+        let key = (method.to_owned(), route.to_owned(), status);
+        let known = self.handles.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
+        let handles = known.unwrap_or_else(|| {
+            let labels =
+                RequestLabels { method: key.0.clone(), route: key.1.clone(), status: key.2.to_string() };
+            let handles = RequestHandles {
+                count: self.requests.get_or_create(&labels).clone(),
+                seconds: self.request_seconds.get_or_create(&labels).clone(),
+            };
+            let mut all = self.handles.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            all.insert(key, handles.clone());
+            handles
+        });
+        handles.count.inc();
+        handles.seconds.observe(took.as_secs_f64());
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("writing into a string does not fail");
+        out
+    }
+
+    /// Takes over what others measure, just before it is told.
+    async fn refresh(&self, monitor: &Monitor) {
+        let document = monitor.document().await;
+        for queue in CommandQueue::ALL {
+            let name = topology::queue_name(queue);
+            let waiting = document["queues"]
+                .as_array()
+                .and_then(|queues| queues.iter().find(|queue| queue["name"] == name))
+                .and_then(|queue| queue["ready"].as_i64());
+            let labels = QueueLabels { queue: name.to_owned() };
+            self.queue_waiting.get_or_create(&labels).set(waiting.unwrap_or_default());
+        }
+        let (head, model) = monitor.positions().await;
+        self.log_position.set(head.0 as i64);
+        self.read_model_position.set(model.0 as i64);
+        let audit = &document["audit"];
+        let verified = audit["verified_position"].as_str().and_then(|text| text.parse().ok());
+        self.verified_position.set(verified.unwrap_or_default());
+        self.oversold.set(audit["oversold"].as_i64().unwrap_or_default());
+        let latency = document["stores"][0]["latency_ms"].as_f64().unwrap_or_default();
+        self.store_seconds.set(latency / 1_000.0);
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+async fn answer(metrics: &Metrics, monitor: &Monitor) -> Response {
+    metrics.refresh(monitor).await;
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()).into_response()
+}
+
+async fn get_metrics(State(state): State<AppState>) -> Response {
+    answer(&state.metrics, &state.monitor).await
+}
+
+pub fn routes(routes: Routes) -> Routes {
+    routes.route("/metrics", Access::Public, get(get_metrics))
+}
+
+/// `/metrics` and `/health` on an address of their own, for processes of any role.
+pub fn observability_router(metrics: Arc<Metrics>, monitor: Arc<Monitor>) -> axum::Router {
+    let for_metrics = monitor.clone();
+    axum::Router::new()
+        .route(
+            "/metrics",
+            get(move || {
+                let (metrics, monitor) = (metrics.clone(), for_metrics.clone());
+                async move { answer(&metrics, &monitor).await }
+            }),
+        )
+        .route("/health/live", get(|| async { super::health::live() }))
+        .route(
+            "/health/ready",
+            get(move || {
+                let monitor = monitor.clone();
+                async move { super::health::readiness(&monitor) }
+            }),
+        )
+}

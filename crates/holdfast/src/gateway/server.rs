@@ -1,0 +1,239 @@
+//! The HTTP/1.1 server around the routes: bounds on connections, headers, bodies and time; panics and unknown paths
+//! become problems; every answer carries the headers that browsers should have.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tower_service::Service;
+
+use super::AppState;
+use super::problem::Problem;
+use super::request::BODY_BYTES_MAX;
+use crate::lifecycle::told;
+
+/// Open connections at most; further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 10_000;
+/// How long a client may take to send a request's head.
+const HEADER_READ_MAX: Duration = Duration::from_secs(10);
+/// How long a request may take from its head to its answer's head; streams and imports are beyond it by then.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Requests that are worked on at most; beyond that they are refused at once, surely not taken.
+const REQUESTS_MAX: usize = 4_096;
+/// Bytes of a request's head at most.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How long open connections may take to finish when stopping.
+const GRACE_MAX: Duration = Duration::from_secs(4);
+
+/// What a browser may do with an answer that is no page: nothing.
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// Puts the layers that every route shares around a router.
+pub fn with_layers(router: Router<AppState>, state: &AppState) -> Router<AppState> {
+    router
+        .fallback(super::pages::fallback)
+        .method_not_allowed_fallback(|| async {
+            let detail = "The path exists, but not for this method.";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(REQUESTS_MAX)), guarded))
+        .layer(from_fn_with_state(state.clone(), measured))
+}
+
+/// Only the CSV of an import is read as it comes; its route bounds each record instead.
+fn is_import(request: &Request) -> bool {
+    request.uri().path() == "/v1/imports"
+}
+
+/// What is refused before anything looks at it: too large by its own word, or one too many.
+fn refused(request: &Request, places: &Semaphore) -> Option<Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) && !is_import(request) {
+        let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
+        return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
+    }
+    // Supervisors must see that a busy process lives.
+    if places.available_permits() == 0 && !request.uri().path().starts_with("/health/") {
+        return Some(Problem::unavailable("overloaded", "Too many requests are worked on."));
+    }
+    None
+}
+
+/// Counts and times requests by route.
+async fn measured(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    state.metrics.request(&method, route, response.status().as_u16(), started.elapsed());
+    if method == axum::http::Method::POST && route == "/v1/orders" {
+        state.stats.record_latency(started.elapsed());
+    }
+    response
+}
+
+/// Bounds, time-outs, panics, and the security headers.
+async fn guarded(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let mut response = match refused(&request, &places) {
+        Some(problem) => problem.into_response(),
+        None => {
+            let _place = places.try_acquire();
+            answered(request, next).await
+        }
+    };
+    if is_bare_error(&response) {
+        response = described(response.status()).into_response();
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(DATA_POLICY));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Errors of the framework itself come as plain text or nothing.
+fn is_bare_error(response: &Response) -> bool {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    (status.is_client_error() || status.is_server_error()) && kind.is_none_or(|kind| kind.starts_with("text/plain"))
+}
+
+fn described(status: StatusCode) -> Problem {
+    let code = if status.is_client_error() { "invalid_request" } else { "internal_error" };
+    Problem::new(status, code, format!("The request failed: {}.", status.canonical_reason().unwrap_or("unknown")))
+}
+
+async fn answered(request: Request, next: Next) -> Response {
+    // An import may take as long as its body takes to arrive.
+    let patience = if is_import(&request) { REQUEST_MAX * 60 } else { REQUEST_MAX };
+    let safe = request.method().is_safe();
+    let answered = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(patience, answered).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            tracing::error!("a request's handler panicked");
+            let detail = "Something went wrong on the server.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail).into_response()
+        }
+        Err(_elapsed) => {
+            // A read has no outcome; of a write nobody can say here whether it was decided.
+            let code = if safe { "too_slow" } else { "outcome_unknown" };
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, code, "The request took too long.").into_response()
+        }
+    }
+}
+
+/// Serves until `stop` becomes true; then open requests finish, within a bound.
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_MAX).pipeline_flush(true).max_buf_size(HEAD_BYTES_MAX);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let open = GracefulShutdown::new();
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place?,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or a client that went away: neither is a reason to stop.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            },
+            () = told(&mut stop) => break,
+        };
+        drop(stream.set_nodelay(true));
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+            router.clone().call(request)
+        });
+        let connection = open.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // A connection's end by reset or time-out concerns its client alone.
+            drop(connection.await);
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE_MAX, open.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not finish in time");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::{get, post};
+
+    fn guarded_router(places: usize) -> Router {
+        Router::new()
+            .route("/panics", get(|| async { panic!("on purpose") }))
+            .route("/plain", get(|| async { (StatusCode::BAD_REQUEST, "plain words") }))
+            .route("/v1/orders", post(|| async { "taken" }))
+            .route("/v1/imports", post(|| async { "taken" }))
+            .route("/health/live", get(|| async { "alive" }))
+            .layer(from_fn_with_state(Arc::new(Semaphore::new(places)), guarded))
+    }
+
+    async fn ask(router: &Router, method: &str, path: &str, length: usize) -> Response {
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length);
+        let request = request.body(Body::empty()).expect("a request");
+        router.clone().call(request).await.expect("a router answers")
+    }
+
+    fn is_problem(response: &Response) -> bool {
+        response.headers()[header::CONTENT_TYPE] == "application/problem+json"
+    }
+
+    #[tokio::test]
+    async fn panics_and_plain_errors_become_problems_with_security_headers() {
+        let router = guarded_router(1);
+        for (path, status) in [("/panics", 500), ("/plain", 400), ("/nothing", 404)] {
+            let response = ask(&router, "GET", path, 0).await;
+            assert_eq!(response.status(), status, "{path}");
+            assert!(is_problem(&response), "{path}");
+            assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+            assert_eq!(response.headers()["content-security-policy"], DATA_POLICY);
+        }
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_refused_by_their_length_but_imports_stream() {
+        let router = guarded_router(1);
+        assert_eq!(ask(&router, "POST", "/v1/orders", BODY_BYTES_MAX).await.status(), 200);
+        let response = ask(&router, "POST", "/v1/orders", BODY_BYTES_MAX + 1).await;
+        assert_eq!(response.status(), 413);
+        assert!(is_problem(&response));
+        assert_eq!(ask(&router, "POST", "/v1/imports", BODY_BYTES_MAX + 1).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_full_server_refuses_at_once_but_says_that_it_lives() {
+        let router = guarded_router(0);
+        let response = ask(&router, "POST", "/v1/orders", 0).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert_eq!(ask(&router, "GET", "/health/live", 0).await.status(), 200);
+    }
+}
