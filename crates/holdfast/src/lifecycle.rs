@@ -14,6 +14,11 @@ const ACCEPT_STAGE_MAX: Duration = Duration::from_secs(5);
 const WORK_STAGE_MAX: Duration = Duration::from_secs(3);
 const FOLLOW_STAGE_MAX: Duration = Duration::from_secs(1);
 
+/// Waits until it is told to stop (or nobody is left who could tell).
+pub async fn told(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
 type Ended = (&'static str, anyhow::Result<()>);
 
 struct Stage {
@@ -84,8 +89,12 @@ impl Tasks {
         self.work.spawn(name, task);
     }
 
-    pub fn follow(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.follow.spawn(name, task);
+    /// Followers have nothing to fail at: what they cannot read now they read later.
+    pub fn follow(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.follow.spawn(name, async move {
+            task.await;
+            Ok(())
+        });
     }
 
     /// Runs until a signal, or until a task ends by itself, which is a failure.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use holdfast_bus::topology;
-use holdfast_domain::{CommandQueue, Timestamp};
+use holdfast_domain::{CommandQueue, Position, Timestamp};
 use holdfast_store::Database;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use crate::clock;
 use crate::follow::audit::Audit;
 use crate::follow::read_model::ReadModel;
 use crate::gateway::dispatcher::Publishers;
+use crate::lifecycle::told;
 use crate::role::Role;
 
 /// A role that was not heard of for this long is down.
@@ -86,12 +87,12 @@ impl Monitor {
     }
 
     /// Looks every two seconds until the process stops.
-    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 _ = ticks.tick() => self.look().await,
-                _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+                () = told(&mut stopping) => return,
             }
         }
     }
@@ -128,6 +129,13 @@ impl Monitor {
                 }
             }
         }
+    }
+
+    /// Where the log ends, and what this process's reads show.
+    pub async fn positions(&self) -> (Position, Position) {
+        let model = self.model.position();
+        let head = self.database.store.head().await.map_or(model, |head| head.position);
+        (head, model)
     }
 
     /// What this process needs to take work, and lacks.
@@ -221,12 +229,12 @@ fn end_incident(incidents: &mut VecDeque<Incident>, what: &str, now: Timestamp) 
 }
 
 /// Beats for a role that has no loop of its own to beat in.
-pub async fn keep_beating(beat: Beat, mut stopping: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn keep_beating(beat: Beat, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             _ = ticks.tick() => beat.now(),
-            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+            () = told(&mut stopping) => return,
         }
     }
 }

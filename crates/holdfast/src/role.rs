@@ -11,14 +11,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 
 use crate::config::ServeSettings;
-use crate::follow::audit::Audit;
+use crate::follow::audit::{self, Audit};
 use crate::follow::read_model::ReadModel;
-use crate::follow::stats::Stats;
-use crate::follow::{audit, follower, movements, stats};
+use crate::follow::stats::{self, Stats};
+use crate::follow::{follower, movements};
 use crate::gateway::dispatcher::{Dispatcher, Publishers};
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{self, AppState, Gateway, auth, imports, limits, server};
-use crate::lifecycle::Tasks;
+use crate::lifecycle::{Tasks, told};
 use crate::monitor::{self, Monitor};
 use crate::worker::{self, Worker};
 use crate::{clock, demo, lock};
@@ -232,7 +232,7 @@ async fn resend_pending(
         age = PENDING_AGE;
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            _ = accepting.wait_for(|stop| *stop) => return Ok(()),
+            () = told(&mut accepting) => return Ok(()),
         }
     }
 }

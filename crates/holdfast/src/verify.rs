@@ -271,4 +271,4 @@ enum Kind {
 
 #[cfg(test)]
 #[path = "verify/verify_tests.rs"]
-mod tests;
+pub(crate) mod tests;

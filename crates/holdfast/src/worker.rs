@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock;
 use crate::gateway::metrics::Metrics;
+use crate::lifecycle::told;
 use crate::monitor::Beat;
 
 /// Commands in one transaction at most. Items and stock take short turns so that orders need not wait for them.
@@ -52,7 +53,7 @@ impl Worker {
                     self.beat.now();
                     continue;
                 }
-                _ = drain.wait_for(|drain| *drain), if !draining => {
+                () = told(&mut drain), if !draining => {
                     draining = true;
                     self.consumer.close();
                     continue;
@@ -136,6 +137,7 @@ impl Worker {
             match self.store.execute(clock::now(), commands.clone()).await {
                 Ok(executed) => {
                     self.metrics.batch(commands.len(), started.elapsed());
+                    self.metrics.decided(&executed.outcomes);
                     announce(&self.committed, executed.committed);
                     return Ok(executed.outcomes);
                 }
@@ -167,7 +169,7 @@ pub async fn sweep(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = drain.wait_for(|drain| *drain) => return Ok(()),
+            () = told(&mut drain) => return Ok(()),
         }
         let now = clock::now();
         let due = match store.next_expiry().await {

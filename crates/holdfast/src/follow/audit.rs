@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holdfast_domain::{Position, Timestamp};
-use holdfast_store::Reads;
+use holdfast_store::{Committed, Reads};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::tail::{patiently, pause};
 use crate::clock;
@@ -17,11 +17,12 @@ use crate::verify::chain::Chain;
 const SLICE_BYTES_MAX: usize = 256 << 10;
 /// The audit works at most half of the time.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
-/// How often the end of the log is looked at.
-const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// How often the end of the log is looked at, at most, and how often when nobody tells of anything new.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(250);
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// What the audit knows, for the health board.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AuditReport {
     /// Promises beyond what was available.
     pub oversold: u64,
@@ -35,15 +36,10 @@ pub struct AuditReport {
 }
 
 /// The shared state of the audit.
+#[derive(Default)]
 pub struct Audit(Mutex<AuditReport>);
 
 impl Audit {
-    pub fn new() -> Arc<Self> {
-        let nothing =
-            AuditReport { oversold: 0, verified_position: Position(0), verified_at: None, finding: None };
-        Arc::new(Self(Mutex::new(nothing)))
-    }
-
     pub fn report(&self) -> AuditReport {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -54,7 +50,12 @@ impl Audit {
 }
 
 /// Replays from the beginning, in slices with pauses between them, and then what comes, until `shutdown` becomes true.
-pub async fn run(audit: Arc<Audit>, reads: Arc<dyn Reads>, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(
+    audit: Arc<Audit>,
+    reads: Arc<dyn Reads>,
+    mut wake: broadcast::Receiver<Arc<Committed>>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut chain = Chain::new();
     loop {
         let position = chain.position();
@@ -83,10 +84,25 @@ pub async fn run(audit: Arc<Audit>, reads: Arc<dyn Reads>, mut shutdown: watch::
                 report.verified_at = Some(clock::now());
             }
         });
-        let wait = if at_the_end { IDLE_PAUSE } else { started.elapsed().max(PAUSE_MIN) };
+        let wait = if at_the_end { LOOK_PAUSE_MIN } else { started.elapsed().max(PAUSE_MIN) };
         if !pause(wait, &mut shutdown).await {
             return;
         }
+        if at_the_end {
+            let news = tokio::time::timeout(LOOK_PAUSE_MAX - LOOK_PAUSE_MIN, news(&mut wake));
+            tokio::select! {
+                () = super::tail::stopped(&mut shutdown) => return,
+                _ = news => {}
+            }
+        }
+    }
+}
+
+/// Waits for a commit in this process; what it is the log will tell.
+async fn news(wake: &mut broadcast::Receiver<Arc<Committed>>) {
+    match wake.recv().await {
+        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+        Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
     }
 }
 

@@ -12,3 +12,6 @@ pub mod search;
 pub mod stats;
 pub mod tail;
 mod words;
+
+#[cfg(test)]
+pub mod testing;

@@ -126,3 +126,52 @@ fn movements(slice: &[Arc<Committed>], on_hand: &mut OnHand) -> Vec<Movement> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::super::testing::{Shop, item, order};
+    use super::*;
+
+    /// Projects everything there is, as a fresh process would.
+    async fn project(shop: &Shop) {
+        let wake = broadcast::Sender::new(4);
+        let (stop, stopped) = watch::channel(false);
+        let database = &shop.database;
+        let running =
+            tokio::spawn(run(database.store.clone(), database.reads.clone(), wake.subscribe(), stopped));
+        let head = database.store.head().await.expect("a head").position;
+        let there = wait_for(&*database.reads, head, Duration::from_secs(10)).await.expect("readable");
+        assert!(there, "the movements are there");
+        stop.send_replace(true);
+        running.await.expect("it stops");
+    }
+
+    #[tokio::test]
+    async fn movements_tell_what_is_on_hand_even_after_a_restart() {
+        let shop = Shop::open().await;
+        let id = Uuid::now_v7();
+        shop.run([item("A", "Titan", "Edge", 1000, 5)]).await;
+        shop.run([json!({"kind": "stock.receive", "sku": "A", "location": "NORTH", "quantity": 2})]).await;
+        project(&shop).await;
+        // The next process remembers nothing: what is on hand must come from the database, then from the slice.
+        shop.run([order(id, "A", 3)]).await;
+        shop.run([json!({"kind": "order.fulfil", "order_id": id})]).await;
+        shop.run([order(Uuid::now_v7(), "A", 1)]).await;
+        project(&shop).await;
+        let sku = Sku::new("A").expect("a SKU");
+        let movements = shop.database.reads.movements(&sku, None, 10).await.expect("readable");
+        let told: Vec<(i64, i64)> = movements.iter().rev().map(|(_, m)| (m.delta, m.on_hand_after)).collect();
+        assert_eq!(told, [(5, 5), (2, 7), (0, 7), (-3, 4), (0, 4)]);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_movements_ends_after_the_patience() {
+        let shop = Shop::open().await;
+        let head = shop.database.store.head().await.expect("a head").position;
+        let there = wait_for(&*shop.database.reads, head, Duration::from_millis(50)).await;
+        assert!(!there.expect("readable"));
+    }
+}

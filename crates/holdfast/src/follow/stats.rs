@@ -146,15 +146,17 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Stats {
-    pub fn new() -> Arc<Self> {
+impl Default for Stats {
+    fn default() -> Self {
         let (seconds, minutes) = (Ring::new(SECONDS_KEPT), Ring::new(MINUTES_KEPT));
-        Arc::new(Self {
+        Self {
             orders: Mutex::new(Orders { seconds, minutes, minute: i64::MIN }),
             latencies: Mutex::new(Ring::new(MINUTES_KEPT)),
-        })
+        }
     }
+}
 
+impl Stats {
     /// Counts a batch, at the time of its decision.
     pub fn apply(&self, committed: &Committed) {
         let second = committed.decided_at.0.div_euclid(1_000_000);

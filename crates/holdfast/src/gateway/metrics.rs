@@ -131,9 +131,9 @@ impl Metrics {
     pub fn decided(&self, outcomes: &[Outcome]) {
         for outcome in outcomes.iter().filter(|outcome| !outcome.replayed) {
             match &outcome.result {
-                Ok(holdfast_domain::Answer::Order(_)) => drop(self.accepted.inc()),
+                Ok(holdfast_domain::Answer::Order(_)) => { self.accepted.inc(); },
                 Err(holdfast_domain::Rejection::InsufficientStock { order_id: Some(_), .. }) => {
-                    drop(self.rejected.inc());
+                    self.rejected.inc();
                 }
                 Ok(_) | Err(_) => {}
             }

@@ -6,6 +6,7 @@ use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use holdfast_domain::Sku;
 
 use super::Routes;
 use super::caller::header_text;
@@ -129,7 +130,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// The demo shop's pictures.
 async fn picture(Path(file): Path<String>) -> Response {
-    let Some(svg) = file.strip_suffix(".svg").and_then(crate::demo::picture) else {
+    let sku = file.strip_suffix(".svg").and_then(|sku| sku.parse::<Sku>().ok());
+    let Some(svg) = sku.and_then(|sku| crate::demo::picture(&sku)) else {
         return Problem::not_found("picture").into_response();
     };
     let head = [

@@ -138,7 +138,7 @@ pub async fn api_keys_are_added_listed_and_revoked(lab: &dyn Lab) {
     }
     let taken = database.accounts.add_api_key(key("shop", 3), None).await.expect("answered");
     assert_eq!(taken, Change::NameTaken);
-    assert_eq!(database.accounts.api_keys(None, 1).await.expect("read"), [shop.clone()]);
+    assert_eq!(database.accounts.api_keys(None, 1).await.expect("read"), std::slice::from_ref(&shop));
     assert_eq!(database.accounts.api_keys(Some("shop"), 9).await.expect("read"), [till]);
     let expected =
         Principal { id: shop.id, name: "shop".to_owned(), role: Role::Service, kind: PrincipalKind::ApiKey };

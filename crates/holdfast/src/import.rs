@@ -1,0 +1,345 @@
+//! Items with stock as CSV: import and export.
+//!
+//! One row is one item at one location. The header names the columns, in any order and case ([`Column`]); only `sku`
+//! must be there. Further rows of a SKU add further locations; their catalogue cells are blank or agree with the
+//! SKU's first row in the file, and no row names a location again. What a row does:
+//!
+//! - A new SKU becomes an item (`brand`, `model` and `price` are needed) with its first stock.
+//! - Of a known SKU, the catalogue fields that differ are updated. A blank cell leaves the field as it is.
+//! - On hand at the location is **set** to `quantity` by a count, whatever it was: a file is what somebody counted,
+//!   and the difference is in the movements. A blank quantity leaves it as it is; a place without a row gets one.
+//! - `safety_stock` and `reorder_point` are set where given; a blank one stays as it is.
+//! - Archived items stay archived.
+//!
+//! A row is checked wholly before any of it is sent. Then the command that the rules may refuse goes first (the
+//! count, which alone depends on the location), and the rest only when it was accepted: no row is half applied.
+//! Command ids are made from import id, line and kind, so that the same import again has no further effect.
+
+mod command_line;
+mod export;
+mod plan;
+mod records;
+mod row;
+
+use std::future::Future;
+use std::io::Read;
+
+use anyhow::{Context, ensure};
+use holdfast_domain::{Actor, Command, LocationCode, Outcome, Rejection, Sku, SkuState};
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+pub use command_line::from_command_line;
+pub use export::export;
+use plan::{Planned, Planner};
+pub use records::RECORD_BYTES_MAX;
+use records::{ReadError, Record, Records};
+pub use row::{Column, RowError};
+use row::{Header, Row};
+
+/// Commands in one call of `execute`, and rows that are planned together.
+pub const BATCH_MAX: usize = 1_000;
+/// Bad rows that are told one by one; the others are counted.
+pub const ERRORS_MAX: usize = 1_000;
+/// Batches read ahead of the one being executed.
+const BATCHES_AHEAD: usize = 4;
+
+/// How to import.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Check everything and change nothing.
+    pub dry_run: bool,
+    /// In whose name.
+    pub actor: Actor,
+    /// Names this import: repeated under the same id, it has no further effect.
+    pub import_id: Uuid,
+    /// The locations that exist. A row that names another one is refused before anything is sent.
+    pub locations: Vec<LocationCode>,
+}
+
+/// How far an import is. Rows are those below the header, blank ones left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Progress {
+    /// Of the file, for a progress bar.
+    pub bytes_read: u64,
+    pub rows_read: u64,
+    /// In a dry run: rows that would be applied, as far as one can know before.
+    pub rows_applied: u64,
+    pub rows_failed: u64,
+    pub items_added: u64,
+    pub items_updated: u64,
+    /// The first [`ERRORS_MAX`] bad rows, by line within each batch, and why reading stopped, if it did.
+    pub errors: Vec<RowError>,
+    /// Bad rows beyond those.
+    pub errors_left_out: u64,
+    /// The file was not read to its end: its header is unusable, a quote is never closed, or it has too many SKUs.
+    /// The last errors say which.
+    pub stopped: bool,
+}
+
+impl Progress {
+    fn fail(&mut self, mut errors: Vec<RowError>) {
+        errors.sort_by_key(|error| error.line);
+        self.rows_failed += errors.len() as u64;
+        let room = ERRORS_MAX.saturating_sub(self.errors.len());
+        self.errors_left_out += errors.len().saturating_sub(room) as u64;
+        self.errors.extend(errors.into_iter().take(room));
+    }
+}
+
+/// Imports a file. `execute` decides commands and answers in their order; what belongs on the items queue and what
+/// on the stock queue never comes in one call. `known` is the current state of a SKU. `progress` is kept up to date
+/// and is the result at the end.
+///
+/// Errors: trouble with reading or executing. Bad rows are no errors; they are in the progress, and everything that
+/// the progress counts as applied is.
+pub async fn import<R, E, F, K>(
+    reader: R,
+    options: Options,
+    execute: E,
+    known: K,
+    progress: &watch::Sender<Progress>,
+) -> anyhow::Result<Progress>
+where
+    R: Read + Send + 'static,
+    E: Fn(Vec<Command>) -> F,
+    F: Future<Output = anyhow::Result<Vec<Outcome>>>,
+    K: Fn(&Sku) -> Option<SkuState>,
+{
+    let dry_run = options.dry_run;
+    let mut planner = Planner::new(options, known);
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    // Ends by itself when the receiver is gone.
+    let reading = tokio::task::spawn_blocking(move || read_batches(reader, &sender));
+    while let Some(batch) = batches.recv().await {
+        let mut errors = batch.errors;
+        let mut planned = Vec::with_capacity(batch.rows.len());
+        let mut stop = batch.stop;
+        let rows = errors.len() + batch.rows.len();
+        for row in batch.rows {
+            match planner.plan(row) {
+                Ok(row) => planned.push(row),
+                Err(error) => errors.push(error),
+            }
+        }
+        if planner.is_full() {
+            stop.push(RowError::new(batch.last_line, None, plan::TOO_MANY_SKUS));
+        }
+        let applied = if dry_run { planned } else { apply(planned, &mut planner, &execute, &mut errors).await? };
+        progress.send_modify(|progress| {
+            progress.bytes_read = batch.bytes_read;
+            progress.rows_read += rows as u64;
+            progress.rows_applied += applied.len() as u64;
+            progress.items_added += applied.iter().filter(|row| row.adds).count() as u64;
+            progress.items_updated += applied.iter().filter(|row| row.updates).count() as u64;
+            progress.fail(errors);
+            progress.stopped = !stop.is_empty();
+            progress.errors.append(&mut stop);
+        });
+        if progress.borrow().stopped {
+            break;
+        }
+    }
+    drop(batches);
+    reading.await.context("the reader of the import ended early")??;
+    Ok(progress.borrow().clone())
+}
+
+/// Up to [`BATCH_MAX`] rows, as the reading thread hands them over.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Row>,
+    /// One for each row that is wrong in itself.
+    errors: Vec<RowError>,
+    /// Why reading ends with this batch, if not because the file does.
+    stop: Vec<RowError>,
+    last_line: u64,
+    bytes_read: u64,
+}
+
+fn read_batches(reader: impl Read, sender: &mpsc::Sender<Batch>) -> anyhow::Result<()> {
+    // A receiver that is gone wants no more: the import has failed already, and says why itself.
+    let stop = |errors| drop(sender.blocking_send(Batch { stop: errors, ..Batch::default() }));
+    let mut record = Record::default();
+    let mut records = match Records::new(reader) {
+        Ok(records) => records,
+        Err(error) => {
+            stop(vec![stopping(error)?]);
+            return Ok(());
+        }
+    };
+    match records.read(&mut record) {
+        Ok(true) => {}
+        Ok(false) => {
+            stop(vec![RowError::new(1, None, "the file is empty; its first row must name the columns")]);
+            return Ok(());
+        }
+        Err(error) => {
+            stop(vec![stopping(error)?]);
+            return Ok(());
+        }
+    }
+    let header = match Header::parse(&record) {
+        Ok(header) => header,
+        Err(errors) => {
+            stop(errors);
+            return Ok(());
+        }
+    };
+    loop {
+        let mut batch = Batch::default();
+        let mut more = true;
+        while more && batch.rows.len() + batch.errors.len() < BATCH_MAX {
+            match records.read(&mut record) {
+                Ok(true) if record.is_blank() => {}
+                Ok(true) => {
+                    batch.last_line = record.line;
+                    match Row::parse(&header, &record) {
+                        Ok(row) => batch.rows.push(row),
+                        Err(error) => batch.errors.push(error),
+                    }
+                }
+                Ok(false) => more = false,
+                Err(error) => {
+                    batch.stop.push(stopping(error)?);
+                    more = false;
+                }
+            }
+        }
+        batch.bytes_read = records.bytes_read();
+        if sender.blocking_send(batch).is_err() || !more {
+            return Ok(());
+        }
+    }
+}
+
+/// The line for people about what ends the reading; trouble with the file itself is passed on.
+fn stopping(error: ReadError) -> anyhow::Result<RowError> {
+    let line = match &error {
+        ReadError::UnclosedQuote { line } | ReadError::TooLong { line } => *line,
+        ReadError::Utf16 => 1,
+        ReadError::Io(_) => return Err(anyhow::Error::new(error).context("the file cannot be read")),
+    };
+    Ok(RowError::new(line, None, error))
+}
+
+/// Sends the commands of rows in three steps, each after the answers to the one before: new items (another queue has
+/// them, and further rows of the same SKU need them), then the first command of the other rows, then what is left of
+/// rows whose first was accepted. Returns the rows that are applied.
+async fn apply<E, F, K>(
+    planned: Vec<Planned>,
+    planner: &mut Planner<K>,
+    execute: &E,
+    errors: &mut Vec<RowError>,
+) -> anyhow::Result<Vec<Planned>>
+where
+    E: Fn(Vec<Command>) -> F,
+    F: Future<Output = anyhow::Result<Vec<Outcome>>>,
+    K: Fn(&Sku) -> Option<SkuState>,
+{
+    let (adding, others): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(|row| row.adds);
+    let mut applied = Vec::with_capacity(adding.len() + others.len());
+    for (row, refusal) in first_step(adding, execute).await? {
+        match refusal {
+            None => applied.push(row),
+            Some(rejection) => {
+                errors.push(refused(&row, &rejection, ""));
+                planner.forget(&row.sku);
+            }
+        }
+    }
+    let (ready, orphaned): (Vec<Planned>, Vec<Planned>) =
+        others.into_iter().partition(|row| !planner.is_forgotten(&row.sku));
+    errors.extend(orphaned.iter().map(|row| {
+        RowError::new(row.line, Some(Column::Sku), "the row that adds this item was refused")
+    }));
+    let mut accepted = Vec::with_capacity(ready.len());
+    for (row, refusal) in first_step(ready, execute).await? {
+        match refusal {
+            None => accepted.push(row),
+            Some(rejection) => errors.push(refused(&row, &rejection, "")),
+        }
+    }
+    let mut rest: Vec<(usize, Command)> = Vec::new();
+    for (index, row) in accepted.iter_mut().enumerate() {
+        rest.extend(row.rest.drain(..).map(|command| (index, command)));
+    }
+    let mut failed = vec![false; accepted.len()];
+    for part in rest.chunks(BATCH_MAX) {
+        let outcomes = send(execute, part.iter().map(|(_, command)| command.clone()).collect()).await?;
+        for ((index, _), outcome) in part.iter().zip(outcomes) {
+            if let Err(rejection) = outcome.result
+                && !std::mem::replace(&mut failed[*index], true)
+            {
+                // Only where somebody else changed the same item between the two steps.
+                errors.push(refused(&accepted[*index], &rejection, "a part of this row is applied, the rest is not: "));
+            }
+        }
+    }
+    applied.extend(accepted.into_iter().zip(failed).filter_map(|(row, failed)| (!failed).then_some(row)));
+    Ok(applied)
+}
+
+/// Sends the first command of each row that has one; answers each row with why it was refused, if it was.
+async fn first_step<E, F>(mut rows: Vec<Planned>, execute: &E) -> anyhow::Result<Vec<(Planned, Option<Rejection>)>>
+where
+    E: Fn(Vec<Command>) -> F,
+    F: Future<Output = anyhow::Result<Vec<Outcome>>>,
+{
+    let mut commands = Vec::with_capacity(rows.len());
+    let senders: Vec<bool> = rows
+        .iter_mut()
+        .map(|row| row.first.take().map(|command| commands.push(command)).is_some())
+        .collect();
+    let mut outcomes = send(execute, commands).await?.into_iter();
+    let mut answer = |sends: bool| {
+        let outcome = if sends { outcomes.next() } else { None };
+        outcome.and_then(|outcome| outcome.result.err())
+    };
+    Ok(rows.into_iter().zip(senders).map(|(row, sends)| (row, answer(sends))).collect())
+}
+
+async fn send<E, F>(execute: &E, commands: Vec<Command>) -> anyhow::Result<Vec<Outcome>>
+where
+    E: Fn(Vec<Command>) -> F,
+    F: Future<Output = anyhow::Result<Vec<Outcome>>>,
+{
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sent = commands.len();
+    let outcomes = execute(commands).await?;
+    ensure!(outcomes.len() == sent, "{sent} commands were answered with {} outcomes", outcomes.len());
+    Ok(outcomes)
+}
+
+fn refused(row: &Planned, rejection: &Rejection, before: &str) -> RowError {
+    let column = match rejection {
+        Rejection::UnknownLocation { .. } | Rejection::DuplicateLocation { .. } => Some(Column::Location),
+        Rejection::UnknownSku { .. } | Rejection::SkuExists { .. } | Rejection::NotFound => Some(Column::Sku),
+        Rejection::StockLimit { .. } | Rejection::NegativeStock { .. } => Some(Column::Quantity),
+        Rejection::InsufficientStock { .. }
+        | Rejection::ItemArchived { .. }
+        | Rejection::SameLocation
+        | Rejection::MixedCurrencies
+        | Rejection::MaxPerOrder { .. }
+        | Rejection::TotalTooLarge
+        | Rejection::WrongState { .. }
+        | Rejection::InvalidParts { .. }
+        | Rejection::HoldExpired
+        | Rejection::HoldTooLong
+        | Rejection::LocationExists { .. }
+        | Rejection::ItemInUse { .. }
+        | Rejection::StaleVersion { .. }
+        | Rejection::IdTaken
+        | Rejection::CommandIdReused
+        | Rejection::Forbidden
+        | Rejection::NotProcessable { .. } => None,
+    };
+    RowError::new(row.line, column, format!("{before}{}", rejection.detail()))
+}
+
+#[cfg(test)]
+#[path = "import/import_tests.rs"]
+mod tests;
