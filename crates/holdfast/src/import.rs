@@ -25,7 +25,8 @@ use std::future::Future;
 use std::io::Read;
 
 use anyhow::{Context, ensure};
-use holdfast_domain::{Actor, Command, LocationCode, Outcome, Rejection, Sku, SkuState};
+use holdfast_domain::command::AddItem;
+use holdfast_domain::{Actor, Command, Currency, LocationCode, Outcome, Rejection, Sku, SkuState};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -33,7 +34,6 @@ use uuid::Uuid;
 pub use command_line::from_command_line;
 pub use export::export;
 use plan::{Planned, Planner};
-pub use records::RECORD_BYTES_MAX;
 use records::{ReadError, Record, Records};
 pub use row::{Column, RowError};
 use row::{Header, Row};
@@ -126,7 +126,8 @@ where
         if planner.is_full() {
             stop.push(RowError::new(batch.last_line, None, plan::TOO_MANY_SKUS));
         }
-        let applied = if dry_run { planned } else { apply(planned, &mut planner, &execute, &mut errors).await? };
+        let applied =
+            if dry_run { planned } else { apply(planned, &mut planner, &execute, &mut errors).await? };
         progress.send_modify(|progress| {
             progress.bytes_read = batch.bytes_read;
             progress.rows_read += rows as u64;
@@ -144,6 +145,28 @@ where
     drop(batches);
     reading.await.context("the reader of the import ended early")??;
     Ok(progress.borrow().clone())
+}
+
+/// The items of a file that describes nothing but new ones, such as the demo's: all rows of a SKU as one.
+///
+/// Errors: the first bad row.
+pub fn items_of(text: &str) -> Result<Vec<AddItem>, RowError> {
+    let unreadable = |error: ReadError| RowError::new(0, None, error);
+    let mut record = Record::default();
+    let mut records = Records::new(text.as_bytes()).map_err(unreadable)?;
+    records.read(&mut record).map_err(unreadable)?;
+    let header = Header::parse(&record).map_err(|mut errors| errors.remove(0))?;
+    let mut items: Vec<AddItem> = Vec::new();
+    while records.read(&mut record).map_err(unreadable)? {
+        let row = Row::parse(&header, &record)?;
+        match items.last_mut().filter(|item| item.sku.as_ref() == Some(&row.sku)) {
+            Some(item) => item.stock.extend(plan::initial_stock(&row)),
+            None => {
+                items.push(plan::new_item(&row, plan::price(&row, row.currency.unwrap_or(Currency::INR))?)?)
+            }
+        }
+    }
+    Ok(items)
 }
 
 /// Up to [`BATCH_MAX`] rows, as the reading thread hands them over.
@@ -251,9 +274,11 @@ where
     }
     let (ready, orphaned): (Vec<Planned>, Vec<Planned>) =
         others.into_iter().partition(|row| !planner.is_forgotten(&row.sku));
-    errors.extend(orphaned.iter().map(|row| {
-        RowError::new(row.line, Some(Column::Sku), "the row that adds this item was refused")
-    }));
+    errors.extend(
+        orphaned
+            .iter()
+            .map(|row| RowError::new(row.line, Some(Column::Sku), "the row that adds this item was refused")),
+    );
     let mut accepted = Vec::with_capacity(ready.len());
     for (row, refusal) in first_step(ready, execute).await? {
         match refusal {
@@ -273,7 +298,11 @@ where
                 && !std::mem::replace(&mut failed[*index], true)
             {
                 // Only where somebody else changed the same item between the two steps.
-                errors.push(refused(&accepted[*index], &rejection, "a part of this row is applied, the rest is not: "));
+                errors.push(refused(
+                    &accepted[*index],
+                    &rejection,
+                    "a part of this row is applied, the rest is not: ",
+                ));
             }
         }
     }
@@ -282,16 +311,17 @@ where
 }
 
 /// Sends the first command of each row that has one; answers each row with why it was refused, if it was.
-async fn first_step<E, F>(mut rows: Vec<Planned>, execute: &E) -> anyhow::Result<Vec<(Planned, Option<Rejection>)>>
+async fn first_step<E, F>(
+    mut rows: Vec<Planned>,
+    execute: &E,
+) -> anyhow::Result<Vec<(Planned, Option<Rejection>)>>
 where
     E: Fn(Vec<Command>) -> F,
     F: Future<Output = anyhow::Result<Vec<Outcome>>>,
 {
     let mut commands = Vec::with_capacity(rows.len());
-    let senders: Vec<bool> = rows
-        .iter_mut()
-        .map(|row| row.first.take().map(|command| commands.push(command)).is_some())
-        .collect();
+    let senders: Vec<bool> =
+        rows.iter_mut().map(|row| row.first.take().map(|command| commands.push(command)).is_some()).collect();
     let mut outcomes = send(execute, commands).await?.into_iter();
     let mut answer = |sends: bool| {
         let outcome = if sends { outcomes.next() } else { None };

@@ -29,7 +29,8 @@ pub async fn from_command_line(
         (Box::new(std::io::stdin()), None)
     } else {
         let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let size = opened.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
+        let size =
+            opened.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
         (Box::new(opened), size)
     };
     let snapshot = database.reads.snapshot().await?;

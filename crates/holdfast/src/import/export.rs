@@ -46,9 +46,15 @@ fn cell(state: &SkuState, place: Option<&StockRow>, first: bool, column: Column)
         Column::Description => once(&|| item.description.as_str().to_owned()),
         Column::Price => once(&|| item.price.0.to_major()),
         Column::Currency => once(&|| item.price.0.currency.to_string()),
-        Column::ImageUrl => once(&|| item.image_url.as_ref().map_or_else(String::new, |url| url.as_str().to_owned())),
-        Column::MaxPerOrder => once(&|| item.max_per_order.map_or_else(String::new, |most| most.get().to_string())),
-        Column::Attributes if first && !item.attributes.is_empty() => serde_json::to_string(&item.attributes)?,
+        Column::ImageUrl => {
+            once(&|| item.image_url.as_ref().map_or_else(String::new, |url| url.as_str().to_owned()))
+        }
+        Column::MaxPerOrder => {
+            once(&|| item.max_per_order.map_or_else(String::new, |most| most.get().to_string()))
+        }
+        Column::Attributes if first && !item.attributes.is_empty() => {
+            serde_json::to_string(&item.attributes)?
+        }
         Column::Attributes => String::new(),
         Column::Location => place.map_or_else(String::new, |row| row.location.to_string()),
         Column::Quantity => place.map_or_else(String::new, |row| row.on_hand.to_string()),

@@ -12,8 +12,8 @@ use holdfast_domain::{
 };
 use uuid::Uuid;
 
-use super::row::{Column, Row, RowError};
 use super::Options;
+use super::row::{Column, Row, RowError};
 
 /// SKUs that one import may name: what it remembers of each is in memory, about 100 bytes.
 pub const SKUS_MAX: usize = 5_000_000;
@@ -72,13 +72,7 @@ pub struct Planner<K> {
 impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
     pub fn new(mut options: Options, known: K) -> Self {
         options.locations.sort_unstable();
-        Self {
-            options,
-            known,
-            seen: HashMap::new(),
-            places: HashMap::new(),
-            hasher: RandomState::new(),
-        }
+        Self { options, known, seen: HashMap::new(), places: HashMap::new(), hasher: RandomState::new() }
     }
 
     pub fn is_full(&self) -> bool {
@@ -102,7 +96,11 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             None => None,
             Some(location) => Some(self.place(location, row.line)?),
         };
-        if self.seen.contains_key(&row.sku) { self.plan_further(row, place) } else { self.plan_first(row, place) }
+        if self.seen.contains_key(&row.sku) {
+            self.plan_further(row, place)
+        } else {
+            self.plan_first(row, place)
+        }
     }
 
     /// The number of a location among those that exist.
@@ -137,7 +135,10 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             None => self.add(&row, price)?,
             Some(state) => {
                 if price.is_none() && row.currency.is_some_and(|given| Some(given) != known_currency) {
-                    let message = format!("the price is in {}; another currency needs a price", state.item.price.0.currency);
+                    let message = format!(
+                        "the price is in {}; another currency needs a price",
+                        state.item.price.0.currency
+                    );
                     return Err(RowError::new(row.line, Some(Column::Currency), message));
                 }
                 let there = row.location.as_ref().and_then(|location| stock_row(state, location));
@@ -160,7 +161,11 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             return Err(RowError::new(line, Some(Column::Sku), "the row that adds this item was refused"));
         }
         let differs = |column| {
-            RowError::new(line, Some(column), format!("this differs from line {first}, which has the same SKU"))
+            RowError::new(
+                line,
+                Some(column),
+                format!("this differs from line {first}, which has the same SKU"),
+            )
         };
         let ours = self.fingerprints(&row);
         for (index, column) in CATALOGUE.into_iter().enumerate() {
@@ -194,20 +199,15 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
     }
 
     fn add(&self, row: &Row, price: Option<Price>) -> Result<Planned, RowError> {
-        let missing = |column| RowError::new(row.line, Some(column), "this is needed, because the item is new");
-        let add = AddItem {
-            sku: Some(row.sku.clone()),
-            brand: row.brand.clone().ok_or_else(|| missing(Column::Brand))?,
-            model: row.model.clone().ok_or_else(|| missing(Column::Model))?,
-            description: row.description.clone().unwrap_or_default(),
-            price: price.ok_or_else(|| missing(Column::Price))?,
-            image_url: row.image_url.clone(),
-            attributes: row.attributes.clone().unwrap_or_default(),
-            max_per_order: row.max_per_order,
-            stock: row.location.clone().map(|location| initial(row, location)).into_iter().collect(),
-        };
-        let first = Some(self.command(row, CommandBody::AddItem(add)));
-        Ok(Planned { line: row.line, sku: row.sku.clone(), adds: true, updates: false, first, rest: Vec::new() })
+        let first = Some(self.command(row, CommandBody::AddItem(new_item(row, price)?)));
+        Ok(Planned {
+            line: row.line,
+            sku: row.sku.clone(),
+            adds: true,
+            updates: false,
+            first,
+            rest: Vec::new(),
+        })
     }
 
     /// The count first: it alone can be refused for what the row says, and it makes the row that levels belong to.
@@ -227,7 +227,8 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
         let before = |level: fn(&StockRow) -> i64| there.map_or(0, level);
         let safety_stock = row.safety_stock.map_or(before(|row| row.safety_stock), Units::get);
         let reorder_point = row.reorder_point.map_or(before(|row| row.reorder_point), Units::get);
-        if (safety_stock, reorder_point) != (before(|row| row.safety_stock), before(|row| row.reorder_point)) {
+        if (safety_stock, reorder_point) != (before(|row| row.safety_stock), before(|row| row.reorder_point))
+        {
             let units = |units| Units::new(units).expect("a level was within its bounds when it was set");
             let (safety_stock, reorder_point) = (units(safety_stock), units(reorder_point));
             let levels = SetLevels { sku, location, safety_stock, reorder_point };
@@ -253,7 +254,8 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             max_per_order: differing(Some(&row.max_per_order), &item.max_per_order).filter(Option::is_some),
             status: None,
         };
-        let UpdateItem { brand, model, description, price, image_url, attributes, max_per_order, .. } = &update;
+        let UpdateItem { brand, model, description, price, image_url, attributes, max_per_order, .. } =
+            &update;
         let changes = brand.is_some()
             || model.is_some()
             || description.is_some()
@@ -298,7 +300,7 @@ fn planned(row: &Row, mut commands: impl Iterator<Item = Command>) -> Planned {
     Planned { line: row.line, sku: row.sku.clone(), adds: false, updates, first, rest }
 }
 
-fn price(row: &Row, currency: Currency) -> Result<Option<Price>, RowError> {
+pub fn price(row: &Row, currency: Currency) -> Result<Option<Price>, RowError> {
     let parsed = row.price.as_deref().map(|text| Money::parse_major(text, currency).map(Price));
     parsed.transpose().map_err(|error| RowError::new(row.line, Some(Column::Price), error))
 }
@@ -307,11 +309,27 @@ fn stock_row<'a>(state: &'a SkuState, location: &LocationCode) -> Option<&'a Sto
     state.stock.iter().find(|row| row.location == *location)
 }
 
-fn initial(row: &Row, location: LocationCode) -> InitialStock {
-    InitialStock {
-        location,
+/// A new item as the first row of its SKU describes it.
+pub fn new_item(row: &Row, price: Option<Price>) -> Result<AddItem, RowError> {
+    let missing = |column| RowError::new(row.line, Some(column), "this is needed, because the item is new");
+    Ok(AddItem {
+        sku: Some(row.sku.clone()),
+        brand: row.brand.clone().ok_or_else(|| missing(Column::Brand))?,
+        model: row.model.clone().ok_or_else(|| missing(Column::Model))?,
+        description: row.description.clone().unwrap_or_default(),
+        price: price.ok_or_else(|| missing(Column::Price))?,
+        image_url: row.image_url.clone(),
+        attributes: row.attributes.clone().unwrap_or_default(),
+        max_per_order: row.max_per_order,
+        stock: initial_stock(row).into_iter().collect(),
+    })
+}
+
+pub fn initial_stock(row: &Row) -> Option<InitialStock> {
+    Some(InitialStock {
+        location: row.location.clone()?,
         quantity: row.quantity.unwrap_or_default(),
         safety_stock: row.safety_stock,
         reorder_point: row.reorder_point,
-    }
+    })
 }

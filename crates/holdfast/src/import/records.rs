@@ -239,8 +239,10 @@ mod tests {
             ("=1+1,\"@x\"", &[(1, &["=1+1", "@x"])]),
         ];
         for (text, expected) in table {
-            let expected: Vec<_> =
-                expected.iter().map(|(line, cells)| (*line, cells.iter().map(|c| c.to_string()).collect())).collect();
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(line, cells)| (*line, cells.iter().map(|c| c.to_string()).collect()))
+                .collect();
             assert_eq!(all(text.as_bytes()).expect(text), expected, "{text:?}");
             assert_eq!(all(Trickle(text.as_bytes())).expect(text), expected, "{text:?} byte by byte");
         }
@@ -269,7 +271,8 @@ mod tests {
                 if !sound {
                     continue;
                 }
-                let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
+                let mut reader =
+                    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
                 let theirs: Vec<Vec<Vec<u8>>> = reader
                     .byte_records()
                     .map(|record| record.expect("bytes").iter().map(<[u8]>::to_vec).collect())

@@ -98,7 +98,8 @@ impl Header {
         let mut columns = Vec::with_capacity(record.len());
         let mut errors = Vec::new();
         for index in 0..record.len() {
-            let shown = String::from_utf8_lossy(record.cell(index)).trim().chars().take(80).collect::<String>();
+            let shown =
+                String::from_utf8_lossy(record.cell(index)).trim().chars().take(80).collect::<String>();
             let found = Column::ALL.into_iter().find(|column| shown.eq_ignore_ascii_case(column.name()));
             let message = match found {
                 Some(column) if columns.contains(&column) => "this column is there twice".to_owned(),
@@ -148,7 +149,8 @@ impl Row {
         let line = record.line;
         let columns = &header.0;
         if let Some(index) = record.broken_cell {
-            let message = "this cell goes on after its closing quote; a quote inside a quoted cell is written twice";
+            let message =
+                "this cell goes on after its closing quote; a quote inside a quoted cell is written twice";
             return Err(RowError::new(line, columns.get(index).copied(), message));
         }
         if record.len() != columns.len() {
@@ -175,7 +177,8 @@ impl Row {
         };
         for (index, column) in columns.iter().copied().enumerate() {
             let refused = |message: String| RowError::new(line, Some(column), message);
-            let text = str::from_utf8(record.cell(index)).map_err(|_| refused("this is not valid UTF-8".to_owned()))?;
+            let text = str::from_utf8(record.cell(index))
+                .map_err(|_| refused("this is not valid UTF-8".to_owned()))?;
             let text = without_guard(text);
             if text.is_empty() {
                 continue;
@@ -193,7 +196,9 @@ impl Row {
                 }
                 Column::Currency => Currency::new(word).map(|currency| row.currency = Some(currency)),
                 Column::ImageUrl => ImageUrl::new(word).map(|url| row.image_url = Some(url)),
-                Column::MaxPerOrder => whole(word).and_then(Quantity::new).map(|most| row.max_per_order = Some(most)),
+                Column::MaxPerOrder => {
+                    whole(word).and_then(Quantity::new).map(|most| row.max_per_order = Some(most))
+                }
                 Column::Attributes => attributes(word).map(|attributes| row.attributes = Some(attributes)),
                 Column::Location => LocationCode::new(word).map(|location| row.location = Some(location)),
                 Column::Quantity => units(word).map(|units| row.quantity = Some(units)),
@@ -233,7 +238,9 @@ fn units(text: &str) -> Result<Units, ValueError> {
 
 fn attributes(text: &str) -> Result<Attributes, ValueError> {
     serde_json::from_str(text).map_err(|error| {
-        ValueError(format!("must be a JSON object with texts in it, such as {{\"strap\":\"leather\"}}: {error}"))
+        ValueError(format!(
+            "must be a JSON object with texts in it, such as {{\"strap\":\"leather\"}}: {error}"
+        ))
     })
 }
 
@@ -295,7 +302,10 @@ mod tests {
             ("sku,colour", "line 1, colour: this column is unknown; known are sku, brand,"),
             ("sku,price,SKU", "line 1, SKU: this column is there twice"),
             ("brand,model", "line 1, sku: this column is missing"),
-            ("sku;brand;model", "line 1, sku;brand;model: this column is unknown; cells must be separated by commas"),
+            (
+                "sku;brand;model",
+                "line 1, sku;brand;model: this column is unknown; cells must be separated by commas",
+            ),
             ("sku,", "line 1, : this column is unknown"),
         ] {
             let errors = header_errors(text);
@@ -320,7 +330,10 @@ mod tests {
             ("A,,,,,,B R,,", "line 2, location: location must be"),
             ("A,,,,,,BLR,-1,", "line 2, quantity: must be a whole number"),
             ("A,,,,,,BLR,1.0,", "line 2, quantity: must be a whole number"),
-            ("A,,,,,,BLR,9223372036854775808,", "line 2, quantity: must be a whole number from 0 to 1000000000000"),
+            (
+                "A,,,,,,BLR,9223372036854775808,",
+                "line 2, quantity: must be a whole number from 0 to 1000000000000",
+            ),
             ("A,,,,,,,5,", "line 2, location: this cell is blank, but quantity says how much is there"),
             ("A,,,,,,,,5", "line 2, location: this cell is blank, but safety_stock says"),
             ("A,\"Tar\"aka,,,,,,,", "line 2, brand: this cell goes on after its closing quote"),
