@@ -6,7 +6,6 @@ use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use holdfast_domain::Sku;
 
 use super::Routes;
 use super::caller::header_text;
@@ -60,7 +59,8 @@ pub async fn fallback(request: Request) -> Response {
     if first.is_empty() || CLIENT_ROUTES.contains(&first) {
         return index(request.headers());
     }
-    let wants_page = header_text(request.headers(), "accept").is_some_and(|accept| accept.contains("text/html"));
+    let wants_page =
+        header_text(request.headers(), "accept").is_some_and(|accept| accept.contains("text/html"));
     if wants_page && !NO_PAGES.contains(&first) {
         // The client says that there is no such page, in the shop's own words.
         let mut response = index(request.headers());
@@ -130,8 +130,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// The demo shop's pictures.
 async fn picture(Path(file): Path<String>) -> Response {
-    let sku = file.strip_suffix(".svg").and_then(|sku| sku.parse::<Sku>().ok());
-    let Some(svg) = sku.and_then(|sku| crate::demo::picture(&sku)) else {
+    let Some(svg) = file.strip_suffix(".svg").and_then(crate::demo::picture) else {
         return Problem::not_found("picture").into_response();
     };
     let head = [
@@ -161,7 +160,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_client_s_routes_are_pages_whether_or_not_they_were_built() {
-        for path in ["/", "/shop", "/shop/OMEGA-3.5", "/admin/items/A.B", "/health-board", "/sign-in", "/orders"] {
+        for path in
+            ["/", "/shop", "/shop/OMEGA-3.5", "/admin/items/A.B", "/health-board", "/sign-in", "/orders"]
+        {
             let response = ask("GET", path, &[]).await;
             assert_eq!(response.status(), StatusCode::OK, "{path}");
             assert_eq!(kind(&response), "text/html; charset=utf-8", "{path}");
@@ -197,7 +198,10 @@ mod tests {
             let response = ask("GET", file.path, &[("accept-encoding", "br, gzip;q=0.5")]).await;
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(response.headers().contains_key(header::CONTENT_ENCODING), file.gzip.is_some());
-            assert_eq!(file.path.starts_with("/assets/"), response.headers()[header::CACHE_CONTROL] != "no-cache");
+            assert_eq!(
+                file.path.starts_with("/assets/"),
+                response.headers()[header::CACHE_CONTROL] != "no-cache"
+            );
             let plain = ask("GET", file.path, &[("accept-encoding", "gzip;q=0")]).await;
             assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
             let again = ask("GET", file.path, &[("if-none-match", &format!("\"x\", W/{}", file.etag))]).await;

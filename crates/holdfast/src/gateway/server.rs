@@ -58,7 +58,8 @@ fn is_import(request: &Request) -> bool {
 
 /// What is refused before anything looks at it: too large by its own word, or one too many.
 fn refused(request: &Request, places: &Semaphore) -> Option<Problem> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) && !is_import(request) {
         let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
@@ -108,12 +109,17 @@ async fn guarded(State(places): State<Arc<Semaphore>>, request: Request, next: N
 fn is_bare_error(response: &Response) -> bool {
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    (status.is_client_error() || status.is_server_error()) && kind.is_none_or(|kind| kind.starts_with("text/plain"))
+    (status.is_client_error() || status.is_server_error())
+        && kind.is_none_or(|kind| kind.starts_with("text/plain"))
 }
 
 fn described(status: StatusCode) -> Problem {
     let code = if status.is_client_error() { "invalid_request" } else { "internal_error" };
-    Problem::new(status, code, format!("The request failed: {}.", status.canonical_reason().unwrap_or("unknown")))
+    Problem::new(
+        status,
+        code,
+        format!("The request failed: {}.", status.canonical_reason().unwrap_or("unknown")),
+    )
 }
 
 async fn answered(request: Request, next: Next) -> Response {
@@ -137,9 +143,17 @@ async fn answered(request: Request, next: Next) -> Response {
 }
 
 /// Serves until `stop` becomes true; then open requests finish, within a bound.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_READ_MAX).pipeline_flush(true).max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_MAX)
+        .pipeline_flush(true)
+        .max_buf_size(HEAD_BYTES_MAX);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let open = GracefulShutdown::new();
     loop {
@@ -186,9 +200,13 @@ mod tests {
     use axum::body::Body;
     use axum::routing::{get, post};
 
+    async fn panics() -> StatusCode {
+        panic!("on purpose")
+    }
+
     fn guarded_router(places: usize) -> Router {
         Router::new()
-            .route("/panics", get(|| async { panic!("on purpose") }))
+            .route("/panics", get(panics))
             .route("/plain", get(|| async { (StatusCode::BAD_REQUEST, "plain words") }))
             .route("/v1/orders", post(|| async { "taken" }))
             .route("/v1/imports", post(|| async { "taken" }))
