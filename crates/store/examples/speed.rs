@@ -1,4 +1,4 @@
-//! How many orders a second SQLite decides, by size of the batch:
+//! How many orders SQLite decides in a second, by size of the batch:
 //! `cargo run --release -p holdfast-store --example speed [FOLDER]`. A program, and no test: figures depend on the disk.
 
 use std::sync::Arc;

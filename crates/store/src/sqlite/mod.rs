@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use holdfast_domain::{Position, Timestamp};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -178,6 +179,8 @@ fn open_reader(path: &Path) -> Result<Connection> {
 fn prepare(connection: &Connection, cache_kib: i64) -> Result<()> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS_MAX))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Plans must not depend on the values that are bound, else SQLite plans anew whenever a time moves on.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
