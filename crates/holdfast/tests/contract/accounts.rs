@@ -41,7 +41,8 @@ async fn admins_list_accounts_give_roles_and_disable() {
     let username = server.account("customer");
     let page = server.admin().get("/v1/accounts?limit=200").send().await.expect(200);
     let accounts = page["items"].as_array().expect("items");
-    let account = accounts.iter().find(|account| account["username"] == json!(username)).expect("it is listed");
+    let account =
+        accounts.iter().find(|account| account["username"] == json!(username)).expect("it is listed");
     let path = format!("/v1/accounts/{}", text(account, "id"));
     let promoted = server.admin().patch(&path).json(&json!({ "role": "staff" })).send().await.expect(200);
     assert_eq!(promoted["role"], "staff");

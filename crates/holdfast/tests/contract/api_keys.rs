@@ -45,7 +45,11 @@ async fn keys_are_for_admins() {
     let server = Server::shared().await;
     for who in [server.customer(), server.service(), server.staff()] {
         who.get("/v1/api-keys").send().await.problem(403, "forbidden");
-        who.post("/v1/api-keys").json(&json!({ "name": "x", "role": "admin" })).send().await.problem(403, "forbidden");
+        who.post("/v1/api-keys")
+            .json(&json!({ "name": "x", "role": "admin" }))
+            .send()
+            .await
+            .problem(403, "forbidden");
     }
     server.nobody().get("/v1/api-keys").send().await.problem(401, "unauthenticated");
     let bad = json!({ "name": "x", "role": "king" });

@@ -8,7 +8,13 @@ async fn what_became_of_a_command_is_told_to_who_sent_it() {
     let server = Server::shared().await;
     let sku = server.item(5).await;
     let receipt = json!({ "sku": sku, "location": MAIN, "quantity": 5 });
-    let reply = server.staff().post("/v1/stock/receipts").header("Prefer", "respond-async").json(&receipt).send().await;
+    let reply = server
+        .staff()
+        .post("/v1/stock/receipts")
+        .header("Prefer", "respond-async")
+        .json(&receipt)
+        .send()
+        .await;
     let pending = reply.written(202);
     let id = text(&pending, "command_id");
     assert_eq!(pending["status"], "pending");

@@ -8,7 +8,8 @@ async fn events(server: &Server, after: &str, filter: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut place = format!("after={after}");
     loop {
-        let page = server.service().get(&format!("/v1/events?{place}&limit=50{filter}")).send().await.expect(200);
+        let page =
+            server.service().get(&format!("/v1/events?{place}&limit=50{filter}")).send().await.expect(200);
         found.extend(page["items"].as_array().expect("items").clone());
         match page["next_cursor"].as_str() {
             Some(cursor) => place = format!("cursor={cursor}"),
@@ -27,7 +28,13 @@ async fn the_log_is_told_as_cloud_events_in_order() {
     server.staff().post(&format!("/v1/orders/{id}/fulfil")).send().await.written(200);
     let returned = json!({ "disposition": "restock" });
     server.staff().post(&format!("/v1/orders/{id}/return")).json(&returned).send().await.written(200);
-    server.service().post("/v1/orders").json(&lines(&sku, 99)).send().await.problem(409, "insufficient_stock");
+    server
+        .service()
+        .post("/v1/orders")
+        .json(&lines(&sku, 99))
+        .send()
+        .await
+        .problem(409, "insufficient_stock");
     let hold = json!({ "lines": [line(&sku, 1)], "ttl_seconds": 60 });
     let hold = text(&server.service().post("/v1/holds").json(&hold).send().await.written(201), "id");
     server.service().delete(&format!("/v1/holds/{hold}")).send().await.written(204);
@@ -37,8 +44,15 @@ async fn the_log_is_told_as_cloud_events_in_order() {
     let found = events(server, &start, &format!("&sku={sku}")).await;
     let types: Vec<String> = found.iter().map(|event| text(event, "type")).collect();
     let expected = [
-        "item.added", "stock.changed", "order.accepted", "order.fulfilled", "order.returned", "order.rejected",
-        "hold.placed", "hold.released", "stock.changed",
+        "item.added",
+        "stock.changed",
+        "order.accepted",
+        "order.fulfilled",
+        "order.returned",
+        "order.rejected",
+        "hold.placed",
+        "hold.released",
+        "stock.changed",
     ];
     assert_eq!(types, expected.map(|kind| format!("holdfast.{kind}")));
     let accepted = &found[2];
@@ -50,8 +64,12 @@ async fn the_log_is_told_as_cloud_events_in_order() {
         assert!(accepted[member].is_string());
     }
     assert!(accepted["data"].get("fingerprint").is_none());
-    assert_eq!((&found[1]["data"]["kind"], &found[8]["data"]["kind"]), (&json!("received"), &json!("adjusted")));
-    let sequence: Vec<u64> = found.iter().map(|event| text(event, "sequence").parse().expect("a number")).collect();
+    assert_eq!(
+        (&found[1]["data"]["kind"], &found[8]["data"]["kind"]),
+        (&json!("received"), &json!("adjusted"))
+    );
+    let sequence: Vec<u64> =
+        found.iter().map(|event| text(event, "sequence").parse().expect("a number")).collect();
     assert!(sequence.is_sorted_by(|a, b| a < b), "{sequence:?}");
 
     let changed = events(server, &start, &format!("&sku={sku}&kind=stock.changed")).await;
@@ -73,7 +91,8 @@ async fn pages_neither_lose_nor_repeat_an_event() {
     let mut one_by_one = Vec::new();
     let mut after = "0".to_owned();
     loop {
-        let page = server.service().get(&format!("/v1/events?limit=1&after={after}")).send().await.expect(200);
+        let page =
+            server.service().get(&format!("/v1/events?limit=1&after={after}")).send().await.expect(200);
         let items = page["items"].as_array().expect("items");
         if items.is_empty() {
             break;
@@ -92,7 +111,13 @@ async fn the_log_is_for_staff_and_services() {
     for who in [server.service(), server.staff(), server.admin()] {
         who.get("/v1/events?limit=1").send().await.expect(200);
     }
-    for (query, field) in [("after=x", "after"), ("kind=order.eaten", "kind"), ("sku=a%20b", "sku"), ("limit=0", "limit"), ("cursor=x", "cursor")] {
+    for (query, field) in [
+        ("after=x", "after"),
+        ("kind=order.eaten", "kind"),
+        ("sku=a%20b", "sku"),
+        ("limit=0", "limit"),
+        ("cursor=x", "cursor"),
+    ] {
         server.staff().get(&format!("/v1/events?{query}")).send().await.invalid(field);
     }
 }

@@ -65,12 +65,20 @@ async fn after_its_time_a_hold_is_gone_and_its_units_are_back_within_a_second() 
     tokio::time::sleep(Duration::from_secs(5)).await;
     let read = server.service().get(&format!("/v1/holds/{id}")).send().await.expect(200);
     assert_eq!(read["status"], "expired", "at the very second");
-    let back = || async { server.staff().get(&format!("/v1/stock/{sku}")).send().await.expect(200)["available"] == 5 };
+    let back = || async {
+        server.staff().get(&format!("/v1/stock/{sku}")).send().await.expect(200)["available"] == 5
+    };
     eventually("the units are back", Duration::from_secs(3), back).await.expect("they come back");
     assert!(placed.elapsed() < Duration::from_millis(6_500), "only after {:?}", placed.elapsed());
     confirm(server, &id).await.problem(410, "hold_expired");
     let extend = json!({ "ttl_seconds": 60 });
-    server.service().post(&format!("/v1/holds/{id}/extend")).json(&extend).send().await.problem(410, "hold_expired");
+    server
+        .service()
+        .post(&format!("/v1/holds/{id}/extend"))
+        .json(&extend)
+        .send()
+        .await
+        .problem(410, "hold_expired");
     server.service().delete(&format!("/v1/holds/{id}")).send().await.problem(410, "hold_expired");
 }
 
@@ -81,10 +89,17 @@ async fn an_extended_hold_lives_longer() {
     let reply = server.service().post("/v1/holds").json(&hold(&sku, 1, 5)).send().await;
     let placed = reply.written(201);
     let path = format!("/v1/holds/{}", text(&placed, "id"));
-    let extended = server.service().post(&format!("{path}/extend")).json(&json!({ "ttl_seconds": 3_600 })).send().await;
+    let extended =
+        server.service().post(&format!("{path}/extend")).json(&json!({ "ttl_seconds": 3_600 })).send().await;
     let extended = extended.written(200);
     assert!(text(&extended, "expires_at") > text(&placed, "expires_at"));
-    server.service().post(&format!("{path}/extend")).json(&json!({ "ttl_seconds": 4 })).send().await.invalid("ttl_seconds");
+    server
+        .service()
+        .post(&format!("{path}/extend"))
+        .json(&json!({ "ttl_seconds": 4 }))
+        .send()
+        .await
+        .invalid("ttl_seconds");
     let own = json!({ "ttl_seconds": 60, "hold_id": placed["id"] });
     server.service().post(&format!("{path}/extend")).json(&own).send().await.invalid("hold_id");
 }
@@ -96,7 +111,13 @@ async fn a_customers_hold_lives_fifteen_minutes_in_all_and_a_services_longer() {
     server.customer().post("/v1/holds").json(&hold(&sku, 1, 901)).send().await.problem(422, "hold_too_long");
     let placed = server.customer().post("/v1/holds").json(&hold(&sku, 1, 60)).send().await.written(201);
     let path = format!("/v1/holds/{}/extend", text(&placed, "id"));
-    server.customer().post(&path).json(&json!({ "ttl_seconds": 3_600 })).send().await.problem(422, "hold_too_long");
+    server
+        .customer()
+        .post(&path)
+        .json(&json!({ "ttl_seconds": 3_600 }))
+        .send()
+        .await
+        .problem(422, "hold_too_long");
     server.customer().post(&path).json(&json!({ "ttl_seconds": 600 })).send().await.written(200);
     server.service().post("/v1/holds").json(&hold(&sku, 1, 86_400)).send().await.written(201);
     for seconds in [4, 86_401] {
@@ -112,7 +133,13 @@ async fn more_than_there_is_cannot_be_held() {
     let problem = problem.problem(409, "insufficient_stock");
     assert_eq!(problem["shortages"], json!([{ "sku": sku, "requested": 3, "available": 2 }]));
     assert!(problem.get("order_id").is_none_or(Value::is_null));
-    server.service().post("/v1/holds").json(&hold("NO-SUCH-SKU", 3, 60)).send().await.problem(422, "unknown_sku");
+    server
+        .service()
+        .post("/v1/holds")
+        .json(&hold("NO-SUCH-SKU", 3, 60))
+        .send()
+        .await
+        .problem(422, "unknown_sku");
 }
 
 #[tokio::test]
@@ -133,7 +160,8 @@ async fn a_hold_is_seen_by_its_customer_and_by_those_who_serve() {
     }
     server.other_customer().post(&format!("{path}/confirm")).send().await.problem(404, "not_found");
     server.other_customer().delete(&path).send().await.problem(404, "not_found");
-    let listed = |page: Value| page["items"].as_array().expect("items").iter().any(|hold| hold["id"] == json!(id));
+    let listed =
+        |page: Value| page["items"].as_array().expect("items").iter().any(|hold| hold["id"] == json!(id));
     assert!(listed(server.customer().get("/v1/holds?status=held").send().await.expect(200)));
     assert!(listed(server.staff().get("/v1/holds?status=held&limit=200").send().await.expect(200)));
     assert!(!listed(server.other_customer().get("/v1/holds").send().await.expect(200)));
@@ -151,7 +179,8 @@ async fn what_is_soonest_over_stands_first_among_those_that_hold() {
         let body = json!({ "customer": customer, "lines": [line(&sku, 1)], "ttl_seconds": seconds });
         server.service().post("/v1/holds").json(&body).send().await.written(201);
     }
-    let page = server.staff().get(&format!("/v1/holds?status=held&customer={customer}")).send().await.expect(200);
+    let page =
+        server.staff().get(&format!("/v1/holds?status=held&customer={customer}")).send().await.expect(200);
     let ends: Vec<String> =
         page["items"].as_array().expect("items").iter().map(|hold| text(hold, "expires_at")).collect();
     assert_eq!(ends.len(), 3);

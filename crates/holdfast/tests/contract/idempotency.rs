@@ -33,7 +33,10 @@ async fn every_write_under_the_same_key_is_done_once_and_answered_again() {
         ("/v1/stock/unavailable", at(json!({ "delta": 2, "reason": "wet" }))),
         ("/v1/stock/incoming", at(json!({ "delta": 3 }))),
         ("/v1/stock/counts", at(json!({ "counted": 103 }))),
-        ("/v1/items", json!({ "brand": "Once", "model": "Only", "price": { "amount": 1, "currency": "INR" } })),
+        (
+            "/v1/items",
+            json!({ "brand": "Once", "model": "Only", "price": { "amount": 1, "currency": "INR" } }),
+        ),
         ("/v1/locations", json!({ "code": unique("ONCE"), "name": "Once", "priority": 9 })),
     ] {
         twice(&staff, "POST", path, &body).await;
@@ -53,7 +56,8 @@ async fn every_write_under_the_same_key_is_done_once_and_answered_again() {
     twice(&staff, "PUT", &format!("/v1/stock/{sku}/levels/{MAIN}"), &levels).await;
 
     let stock = server.stock(&sku).await;
-    let counted = ["on_hand", "held", "allocated", "unavailable", "incoming"].map(|counter| stock[counter].clone());
+    let counted =
+        ["on_hand", "held", "allocated", "unavailable", "incoming"].map(|counter| stock[counter].clone());
     assert_eq!(counted, [104, 0, 0, 2, 3].map(|units| json!(units)), "{stock}");
 }
 
@@ -78,7 +82,14 @@ async fn what_was_not_decided_is_not_remembered() {
     let server = Server::shared().await;
     let sku = server.item(1).await;
     let key = new_id();
-    server.service().post("/v1/orders").key(&key).json(&lines(&sku, 0)).send().await.problem(400, "invalid_request");
+    server
+        .service()
+        .post("/v1/orders")
+        .key(&key)
+        .json(&lines(&sku, 0))
+        .send()
+        .await
+        .problem(400, "invalid_request");
     server.service().post("/v1/orders").key(&key).json(&lines(&sku, 1)).send().await.written(201);
 }
 
@@ -91,7 +102,8 @@ async fn another_content_under_the_same_key_is_422() {
     let other = server.service().post("/v1/orders").key(&key).json(&lines(&sku, 2)).send().await;
     other.problem(422, "idempotency_key_reused");
     // The same content, written differently, is the same.
-    let spaced = format!("{{ \"lines\" : [ {{\"quantity\":1, \"sku\":\"{sku}\"}} ], \"allow_partial\": false }}");
+    let spaced =
+        format!("{{ \"lines\" : [ {{\"quantity\":1, \"sku\":\"{sku}\"}} ], \"allow_partial\": false }}");
     let same = server.service().post("/v1/orders").key(&key).raw(spaced).send().await;
     assert!(same.replayed());
     same.written(201);

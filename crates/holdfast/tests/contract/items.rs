@@ -83,10 +83,12 @@ async fn items_change_by_patch_and_put_under_their_etag() {
     let path = format!("/v1/items/{sku}");
     let read = server.nobody().get(&path).send().await;
     let first = read.header("etag").expect("an ETag").to_owned();
-    let patched = server.staff().patch(&path).header("If-Match", &first).json(&json!({ "model": "New" })).send().await;
+    let patched =
+        server.staff().patch(&path).header("If-Match", &first).json(&json!({ "model": "New" })).send().await;
     let position = patched.position();
     assert_eq!(patched.expect(200)["model"], "New");
-    let stale = server.staff().patch(&path).header("If-Match", &first).json(&json!({ "model": "Lost" })).send().await;
+    let stale =
+        server.staff().patch(&path).header("If-Match", &first).json(&json!({ "model": "Lost" })).send().await;
     stale.problem(412, "stale_version");
     let stale = server.staff().delete(&path).header("If-Match", &first).send().await;
     stale.problem(412, "stale_version");
@@ -97,7 +99,14 @@ async fn items_change_by_patch_and_put_under_their_etag() {
     let whole = json!({ "brand": "Acme", "model": "Whole", "description": "", "price": price(7) });
     let put = server.staff().put(&path).header("If-Match", &second).json(&whole).send().await.written(200);
     assert_eq!((&put["model"], &put["price"]), (&json!("Whole"), &price(7)));
-    server.staff().patch(&path).header("If-Match", "*").json(&json!({ "model": "Any" })).send().await.written(200);
+    server
+        .staff()
+        .patch(&path)
+        .header("If-Match", "*")
+        .json(&json!({ "model": "Any" }))
+        .send()
+        .await
+        .written(200);
 }
 
 #[tokio::test]
@@ -145,7 +154,13 @@ async fn only_staff_change_items() {
 async fn unknown_items_are_404() {
     let server = Server::shared().await;
     server.nobody().get("/v1/items/NO-SUCH-SKU").send().await.problem(404, "not_found");
-    server.staff().patch("/v1/items/NO-SUCH-SKU").json(&json!({ "model": "X" })).send().await.problem(404, "not_found");
+    server
+        .staff()
+        .patch("/v1/items/NO-SUCH-SKU")
+        .json(&json!({ "model": "X" }))
+        .send()
+        .await
+        .problem(404, "not_found");
     server.staff().delete("/v1/items/NO-SUCH-SKU").send().await.problem(404, "not_found");
 }
 
@@ -191,7 +206,9 @@ async fn search_finds_words_forgives_one_letter_and_counts_facets() {
 #[tokio::test]
 async fn bad_queries_are_named() {
     let server = Server::shared().await;
-    for query in ["sort=colour", "in_stock=perhaps", "min_price=cheap", "limit=0", "limit=999", "cursor=%21", "hue=7"] {
+    for query in
+        ["sort=colour", "in_stock=perhaps", "min_price=cheap", "limit=0", "limit=999", "cursor=%21", "hue=7"]
+    {
         server.nobody().get(&format!("/v1/items?{query}")).send().await.problem(400, "invalid_request");
     }
 }

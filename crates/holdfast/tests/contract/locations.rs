@@ -12,7 +12,8 @@ async fn locations_are_added_listed_and_changed() {
     for (member, value) in body.as_object().expect("an object") {
         assert_eq!(&added[member], value, "{member}");
     }
-    let list = server.staff().get("/v1/locations?limit=200").at_least(&reply.position()).send().await.expect(200);
+    let list =
+        server.staff().get("/v1/locations?limit=200").at_least(&reply.position()).send().await.expect(200);
     assert!(list["items"].as_array().expect("items").iter().any(|location| location["code"] == json!(code)));
     server.staff().post("/v1/locations").json(&body).send().await.problem(409, "location_exists");
     let path = format!("/v1/locations/{code}");
@@ -20,7 +21,14 @@ async fn locations_are_added_listed_and_changed() {
     let put = server.staff().put(&path).json(&changed).send().await;
     assert_eq!(put.written(200)["name"], "Pier");
     let etag = put.header("etag").expect("an ETag").to_owned();
-    server.staff().put(&path).header("If-Match", &etag).json(&json!({ "name": "Quay", "priority": 6 })).send().await.written(200);
+    server
+        .staff()
+        .put(&path)
+        .header("If-Match", &etag)
+        .json(&json!({ "name": "Quay", "priority": 6 }))
+        .send()
+        .await
+        .written(200);
     let stale = server.staff().put(&path).header("If-Match", &etag).json(&changed).send().await;
     stale.problem(412, "stale_version");
 }

@@ -7,7 +7,12 @@ use crate::server::{MAIN, SECOND, Server, line, lines, unique};
 async fn an_order_is_answered_with_its_lines_prices_and_locations() {
     let server = Server::shared().await;
     let sku = server.item(10).await;
-    let reply = server.service().post("/v1/orders").json(&json!({ "customer": "c-7", "lines": [line(&sku, 3)] })).send().await;
+    let reply = server
+        .service()
+        .post("/v1/orders")
+        .json(&json!({ "customer": "c-7", "lines": [line(&sku, 3)] }))
+        .send()
+        .await;
     let order = reply.written(201);
     let id = text(&order, "id");
     assert_eq!(reply.header("location"), Some(format!("/v1/orders/{id}").as_str()));
@@ -21,7 +26,10 @@ async fn an_order_is_answered_with_its_lines_prices_and_locations() {
     assert_eq!(order["position"], reply.position());
     assert!(text(&order, "placed_at").ends_with('Z'));
     let stock = server.stock(&sku).await;
-    assert_eq!((&stock["on_hand"], &stock["allocated"], &stock["available"]), (&json!(10), &json!(3), &json!(7)));
+    assert_eq!(
+        (&stock["on_hand"], &stock["allocated"], &stock["available"]),
+        (&json!(10), &json!(3), &json!(7))
+    );
     let again = server.service().get(&format!("/v1/orders/{id}")).at_least(&reply.position()).send().await;
     assert_eq!(again.expect(200), order);
 }
@@ -47,7 +55,12 @@ async fn with_allow_partial_there_is_what_there_is() {
     let (much, little, none) = (server.item(10).await, server.item(2).await, server.item(0).await);
     let body = json!({ "lines": [line(&much, 1), line(&little, 3), line(&none, 1)], "allow_partial": true });
     let order = server.service().post("/v1/orders").json(&body).send().await.written(201);
-    let taken: Vec<_> = order["lines"].as_array().expect("lines").iter().map(|l| (text(l, "sku"), l["quantity"].clone())).collect();
+    let taken: Vec<_> = order["lines"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|l| (text(l, "sku"), l["quantity"].clone()))
+        .collect();
     assert_eq!(taken, [(much, json!(1)), (little.clone(), json!(2))]);
     let shortages = json!([
         { "sku": little, "requested": 3, "available": 2 },
@@ -73,7 +86,8 @@ async fn what_the_rules_refuse_is_422_with_the_reason() {
     let server = Server::shared().await;
     let euro = server.item_with(json!({ "price": { "amount": 1, "currency": "EUR" } })).await;
     let rupee = server.item(1).await;
-    let few = server.item_with(json!({ "max_per_order": 2, "stock": [{ "location": MAIN, "quantity": 9 }] })).await;
+    let few =
+        server.item_with(json!({ "max_per_order": 2, "stock": [{ "location": MAIN, "quantity": 9 }] })).await;
     let gone = server.item(1).await;
     server.staff().delete(&format!("/v1/items/{gone}")).send().await.written(204);
     for (lines, code) in [
@@ -177,7 +191,8 @@ async fn lists_are_newest_first_by_status_and_customer_in_pages() {
         path = format!("/v1/orders?customer={customer}&status=accepted&limit=2&cursor={cursor}");
     }
     assert_eq!(found, placed);
-    let rejected = server.staff().get(&format!("/v1/orders?customer={customer}&status=rejected")).send().await;
+    let rejected =
+        server.staff().get(&format!("/v1/orders?customer={customer}&status=rejected")).send().await;
     assert_eq!(text(&rejected.expect(200)["items"][0], "id"), refused);
     let all = server.admin().get(&format!("/v1/orders?customer={customer}")).send().await.expect(200);
     assert_eq!(all["items"].as_array().expect("items").len(), 4);
@@ -187,7 +202,8 @@ async fn lists_are_newest_first_by_status_and_customer_in_pages() {
 async fn a_customers_list_has_only_the_own_orders() {
     let server = Server::shared().await;
     let sku = server.item(3).await;
-    let own = text(&server.customer().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201), "id");
+    let own =
+        text(&server.customer().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201), "id");
     let me = text(&server.customer().get("/v1/me").send().await.expect(200), "id");
     server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
     let page = server.customer().get("/v1/orders?limit=200").send().await.expect(200);
@@ -219,7 +235,13 @@ async fn bad_queries_are_named() {
 async fn whoever_does_not_want_to_wait_gets_202_and_the_order_is_decided_all_the_same() {
     let server = Server::shared().await;
     let sku = server.item(1).await;
-    let reply = server.service().post("/v1/orders").header("Prefer", "respond-async").json(&lines(&sku, 1)).send().await;
+    let reply = server
+        .service()
+        .post("/v1/orders")
+        .header("Prefer", "respond-async")
+        .json(&lines(&sku, 1))
+        .send()
+        .await;
     let pending = reply.written(202);
     let id = text(&pending, "id");
     assert_eq!(pending["status"], "pending");
@@ -230,5 +252,7 @@ async fn whoever_does_not_want_to_wait_gets_202_and_the_order_is_decided_all_the
         assert!(order["status"] == "pending" || order["status"] == "accepted", "{order}");
         order["status"] == "accepted"
     };
-    holdfast_testbed::eventually("the order is decided", std::time::Duration::from_secs(10), waiting).await.expect("it is");
+    holdfast_testbed::eventually("the order is decided", std::time::Duration::from_secs(10), waiting)
+        .await
+        .expect("it is");
 }

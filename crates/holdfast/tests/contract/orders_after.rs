@@ -69,7 +69,10 @@ async fn goods_leave_in_parts_and_the_status_changes_when_all_are_gone() {
     assert_eq!(done["status"], "fulfilled");
     assert_eq!(done["progress"]["fulfilled"], 3);
     let stock = server.stock(&sku).await;
-    assert_eq!((&stock["on_hand"], &stock["allocated"], &stock["available"]), (&json!(2), &json!(0), &json!(2)));
+    assert_eq!(
+        (&stock["on_hand"], &stock["allocated"], &stock["available"]),
+        (&json!(2), &json!(0), &json!(2))
+    );
     change(server, &id, "fulfil", None).await.problem(409, "wrong_state");
 }
 
@@ -86,7 +89,10 @@ async fn what_comes_back_is_sold_again_or_kept_apart() {
     let all = change(server, &id, "return", Some(json!({ "disposition": "unavailable" }))).await.written(200);
     assert_eq!((&all["status"], &all["progress"]["returned"]), (&json!("returned"), &json!(3)));
     let stock = server.stock(&sku).await;
-    assert_eq!((&stock["on_hand"], &stock["unavailable"], &stock["available"]), (&json!(5), &json!(2), &json!(3)));
+    assert_eq!(
+        (&stock["on_hand"], &stock["unavailable"], &stock["available"]),
+        (&json!(5), &json!(2), &json!(3))
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ async fn each_order_of_a_batch_stands_alone_and_in_its_place() {
     assert_eq!(results[6]["total"]["amount"], 3 * 129_900);
     assert_eq!(server.stock(&sku).await["allocated"], 5);
     for (result, status) in [(&results[0], "accepted"), (&results[2], "rejected")] {
-        let order = server.service().get(&format!("/v1/orders/{}", text(result, "id"))).send().await.expect(200);
+        let order =
+            server.service().get(&format!("/v1/orders/{}", text(result, "id"))).send().await.expect(200);
         assert_eq!(order["status"], status);
     }
     let invalid = server.service().get(&format!("/v1/orders/{named}")).send().await;
@@ -50,7 +51,8 @@ async fn the_same_id_twice_in_one_batch_is_one_order() {
     let sku = server.item(5).await;
     let id = new_id();
     let order = json!({ "id": id, "lines": [line(&sku, 2)] });
-    let answer = server.service().post(PATH).json(&json!({ "orders": [order, order] })).send().await.written(200);
+    let answer =
+        server.service().post(PATH).json(&json!({ "orders": [order, order] })).send().await.written(200);
     assert_eq!(statuses(&answer), ["accepted", "accepted"]);
     assert_eq!(answer["results"][0]["id"], answer["results"][1]["id"]);
     assert_eq!(server.stock(&sku).await["allocated"], 2);
@@ -104,13 +106,17 @@ async fn a_batch_that_does_not_want_to_wait_is_pending_and_then_decided() {
     let server = Server::shared().await;
     let sku = server.item(1).await;
     let body = json!({ "orders": [lines(&sku, 1), lines(&sku, 1)] });
-    let answer = server.service().post(PATH).header("Prefer", "respond-async").json(&body).send().await.written(200);
+    let answer =
+        server.service().post(PATH).header("Prefer", "respond-async").json(&body).send().await.written(200);
     assert_eq!(statuses(&answer), ["pending", "pending"]);
     let mut ends = Vec::new();
     for result in answer["results"].as_array().expect("results") {
         let path = format!("/v1/orders/{}", text(result, "id"));
-        let decided = || async { server.service().get(&path).send().await.expect(200)["status"] != "pending" };
-        holdfast_testbed::eventually("a decision", std::time::Duration::from_secs(10), decided).await.expect("it comes");
+        let decided =
+            || async { server.service().get(&path).send().await.expect(200)["status"] != "pending" };
+        holdfast_testbed::eventually("a decision", std::time::Duration::from_secs(10), decided)
+            .await
+            .expect("it comes");
         ends.push(text(&server.service().get(&path).send().await.expect(200), "status"));
     }
     assert_eq!(ends, ["accepted", "rejected"]);

@@ -49,13 +49,24 @@ async fn a_position_that_does_not_come_is_503_after_two_seconds() {
         let waited = started.elapsed();
         assert!(waited > Duration::from_millis(1_900) && waited < Duration::from_secs(4), "{waited:?}");
     }
-    server.staff().get(&format!("/v1/stock/{sku}")).at_least("soon").send().await.invalid("Holdfast-At-Least");
+    server
+        .staff()
+        .get(&format!("/v1/stock/{sku}"))
+        .at_least("soon")
+        .send()
+        .await
+        .invalid("Holdfast-At-Least");
 }
 
 #[tokio::test]
 async fn writes_beside_the_log_say_a_position_too() {
     let server = Server::shared().await;
-    let made = server.admin().post("/v1/api-keys").json(&json!({ "name": crate::server::unique("p"), "role": "staff" })).send().await;
+    let made = server
+        .admin()
+        .post("/v1/api-keys")
+        .json(&json!({ "name": crate::server::unique("p"), "role": "staff" }))
+        .send()
+        .await;
     made.written(201);
     let path = format!("/v1/api-keys/{}", text(&made.json(), "id"));
     server.admin().delete(&path).send().await.written(204);

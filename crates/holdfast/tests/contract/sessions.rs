@@ -35,7 +35,8 @@ async fn a_wrong_password_and_an_unknown_name_look_the_same() {
     let mut answers = Vec::new();
     for name in [username.as_str(), "nobody-has-this-name"] {
         let body = json!({ "username": name, "password": "wrong wrong wrong" });
-        let mut problem = server.nobody().post("/v1/sessions").json(&body).send().await.problem(401, "bad_credentials");
+        let mut problem =
+            server.nobody().post("/v1/sessions").json(&body).send().await.problem(401, "bad_credentials");
         problem.as_object_mut().expect("an object").remove("trace_id");
         answers.push(problem);
     }
@@ -63,9 +64,8 @@ async fn a_new_password_ends_the_other_sessions() {
     let server = Server::shared().await;
     let username = server.account("customer");
     let old = json!({ "username": username, "password": PASSWORD });
-    let token = || async {
-        text(&server.nobody().post("/v1/sessions").json(&old).send().await.expect(201), "token")
-    };
+    let token =
+        || async { text(&server.nobody().post("/v1/sessions").json(&old).send().await.expect(201), "token") };
     let (this, other) = (server.with(&token().await), server.with(&token().await));
     let new = "another horse battery";
     let wrong = json!({ "current_password": "not the password", "new_password": new });

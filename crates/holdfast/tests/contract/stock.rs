@@ -25,7 +25,12 @@ async fn stock_is_shown_in_all_and_by_location() {
     let stock = server.stock(&sku).await;
     assert_eq!((&stock["sku"], &stock["on_hand"], &stock["available"]), (&json!(sku), &json!(8), &json!(7)));
     assert!(text(&stock, "position").parse::<u64>().is_ok());
-    let main = stock["locations"].as_array().expect("locations").iter().find(|l| l["location"] == MAIN).expect("MAIN");
+    let main = stock["locations"]
+        .as_array()
+        .expect("locations")
+        .iter()
+        .find(|l| l["location"] == MAIN)
+        .expect("MAIN");
     let expected = json!({
         "location": MAIN, "on_hand": 5, "held": 0, "allocated": 0, "unavailable": 0, "safety_stock": 1, "available": 4,
         "shortage": 0, "incoming": 0, "reorder_point": 2,
@@ -68,14 +73,25 @@ async fn what_cannot_be_is_refused_with_nothing_changed() {
     let sku = server.item(2).await;
     let before = counters(server, &sku).await;
     for (what, body, status, code) in [
-        ("adjustments", json!({ "sku": sku, "location": MAIN, "delta": -3, "reason": "loss" }), 409, "negative_stock"),
-        ("transfers", json!({ "sku": sku, "from": MAIN, "to": SECOND, "quantity": 3 }), 409, "insufficient_stock"),
+        (
+            "adjustments",
+            json!({ "sku": sku, "location": MAIN, "delta": -3, "reason": "loss" }),
+            409,
+            "negative_stock",
+        ),
+        (
+            "transfers",
+            json!({ "sku": sku, "from": MAIN, "to": SECOND, "quantity": 3 }),
+            409,
+            "insufficient_stock",
+        ),
         ("transfers", json!({ "sku": sku, "from": MAIN, "to": MAIN, "quantity": 1 }), 422, "same_location"),
         ("receipts", json!({ "sku": sku, "location": "NOWHERE", "quantity": 1 }), 422, "unknown_location"),
     ] {
         change(server, what, body).await.problem(status, code);
     }
-    let unknown = change(server, "receipts", json!({ "sku": "NO-SUCH-SKU", "location": MAIN, "quantity": 1 })).await;
+    let unknown =
+        change(server, "receipts", json!({ "sku": "NO-SUCH-SKU", "location": MAIN, "quantity": 1 })).await;
     assert!([404, 422].contains(&unknown.status), "{unknown:?}");
     for (what, body, field) in [
         ("receipts", json!({ "sku": sku, "location": MAIN, "quantity": 0 }), "quantity"),
@@ -106,7 +122,8 @@ async fn a_count_below_what_is_promised_records_the_shortage() {
 async fn movements_say_who_what_and_why_newest_first() {
     let server = Server::shared().await;
     let sku = server.item(10).await;
-    let adjustment = json!({ "sku": sku, "location": MAIN, "delta": -1, "reason": "damage", "note": "dropped" });
+    let adjustment =
+        json!({ "sku": sku, "location": MAIN, "delta": -1, "reason": "damage", "note": "dropped" });
     change(server, "adjustments", adjustment).await.written(201);
     let order = server.service().post("/v1/orders").json(&lines(&sku, 2)).send().await.written(201);
     let id = text(&order, "id");
@@ -128,7 +145,10 @@ async fn movements_say_who_what_and_why_newest_first() {
         .map(|m| (m["delta"].clone(), m["on_hand_after"].clone(), m["reason"].clone()))
         .collect();
     let expected = [(json!(-2), json!(7)), (json!(-1), json!(9)), (json!(10), json!(10))];
-    assert_eq!(found.iter().map(|(delta, after, _)| (delta.clone(), after.clone())).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        found.iter().map(|(delta, after, _)| (delta.clone(), after.clone())).collect::<Vec<_>>(),
+        expected
+    );
     assert_eq!(found[1].2, "damage");
     for movement in page["items"].as_array().expect("items") {
         for member in ["position", "at", "kind", "location", "actor"] {
@@ -149,9 +169,12 @@ async fn stock_is_asked_for_in_bulk_and_listed_by_what_is_low() {
     server.stock(&enough).await;
     let query = json!({ "skus": [low, enough, "NO-SUCH-SKU"] });
     let answer = server.service().post("/v1/stock/query").json(&query).send().await.expect(200);
-    let found: Vec<_> = answer["items"].as_array().expect("items").iter().map(|stock| text(stock, "sku")).collect();
+    let found: Vec<_> =
+        answer["items"].as_array().expect("items").iter().map(|stock| text(stock, "sku")).collect();
     assert_eq!(found, [low.clone(), enough.clone()]);
-    let listed = |page: Value, sku: &str| page["items"].as_array().expect("items").iter().any(|s| s["sku"] == json!(sku));
+    let listed = |page: Value, sku: &str| {
+        page["items"].as_array().expect("items").iter().any(|s| s["sku"] == json!(sku))
+    };
     let page = server.staff().get("/v1/stock?low=true&limit=200").send().await.expect(200);
     assert!(listed(page.clone(), &low) && !listed(page, &enough));
     let skus: Vec<String> = (0..501).map(|n| format!("S{n}")).collect();

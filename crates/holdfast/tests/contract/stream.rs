@@ -95,7 +95,12 @@ async fn a_customer_hears_of_own_orders_and_holds_alone() {
     let sku = server.item(50).await;
     let mut events = Events::open(&server.customer(), "orders", None).await;
     let other = server.other_customer().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
-    server.other_customer().post(&format!("/v1/orders/{}/cancel", text(&other, "id"))).send().await.written(200);
+    server
+        .other_customer()
+        .post(&format!("/v1/orders/{}/cancel", text(&other, "id")))
+        .send()
+        .await
+        .written(200);
     server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
     let own = server.customer().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
     let id = text(&own, "id");
@@ -128,7 +133,10 @@ async fn after_a_break_it_goes_on_where_it_was() {
     let last = first.position();
     let mut missed = Vec::new();
     for _ in 0..3 {
-        missed.push(text(&server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201), "id"));
+        missed.push(text(
+            &server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201),
+            "id",
+        ));
     }
     server.stock(&sku).await;
     let mut events = Events::open(&server.staff(), "stock,orders", Some(&last)).await;
@@ -138,7 +146,8 @@ async fn after_a_break_it_goes_on_where_it_was() {
         let sent = events.next().await.expect("the stream goes on");
         assert_eq!((sent.name.as_str(), &sent.data["subject"]), ("orders", &json!(id)));
     }
-    let now = text(&server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201), "id");
+    let now =
+        text(&server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201), "id");
     let sent = events.find(|sent| sent.name == "orders").await;
     assert_eq!(sent.data["subject"], json!(now));
 }
@@ -150,7 +159,13 @@ async fn whoever_missed_too_much_is_told_to_load_again() {
     let last = server.position().await;
     for _ in 0..4 {
         let orders: Vec<Value> = (0..1_000).map(|_| lines(&sku, 1)).collect();
-        server.service().post("/v1/orders/batch").json(&json!({ "orders": orders })).send().await.written(200);
+        server
+            .service()
+            .post("/v1/orders/batch")
+            .json(&json!({ "orders": orders }))
+            .send()
+            .await
+            .written(200);
     }
     server.stock(&sku).await;
     let mut events = Events::open(&server.staff(), "orders", Some(&last)).await;

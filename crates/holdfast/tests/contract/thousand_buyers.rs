@@ -42,7 +42,10 @@ async fn a_thousand_buyers_of_a_hundred_units_get_a_hundred_orders() {
     }
     assert_eq!(ends, BTreeMap::from([("accepted", 100), ("insufficient_stock", 900)]));
     let stock = server.stock(&sku).await;
-    assert_eq!((&stock["allocated"], &stock["available"], &stock["shortage"]), (&json!(100), &json!(0), &json!(0)));
+    assert_eq!(
+        (&stock["allocated"], &stock["available"], &stock["shortage"]),
+        (&json!(100), &json!(0), &json!(0))
+    );
     server.verify();
     let health = server.staff().get("/v1/health").send().await.expect(200);
     assert_eq!(health["audit"]["oversold"], 0);
@@ -62,7 +65,10 @@ async fn holds_orders_counts_and_cancellations_at_once_never_oversell() {
                         0 => {
                             let hold = service.post("/v1/holds").json(&body).send().await;
                             if hold.status == 201 {
-                                let path = format!("/v1/holds/{}/confirm", hold.json()["id"].as_str().expect("an id"));
+                                let path = format!(
+                                    "/v1/holds/{}/confirm",
+                                    hold.json()["id"].as_str().expect("an id")
+                                );
                                 service.post(&path).send().await.expect(200);
                             }
                         }
@@ -73,12 +79,16 @@ async fn holds_orders_counts_and_cancellations_at_once_never_oversell() {
                             let body = json!({ "lines": [line(&sku, 2)], "allow_partial": true });
                             let order = service.post("/v1/orders").json(&body).send().await;
                             if order.status == 201 {
-                                let path = format!("/v1/orders/{}/cancel", order.json()["id"].as_str().expect("an id"));
+                                let path = format!(
+                                    "/v1/orders/{}/cancel",
+                                    order.json()["id"].as_str().expect("an id")
+                                );
                                 service.post(&path).send().await.expect(200);
                             }
                         }
                         _ => {
-                            let count = json!({ "sku": sku, "location": crate::server::MAIN, "counted": 30 + round });
+                            let count =
+                                json!({ "sku": sku, "location": crate::server::MAIN, "counted": 30 + round });
                             staff.post("/v1/stock/counts").json(&count).send().await.expect(201);
                         }
                     }
