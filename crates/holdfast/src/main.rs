@@ -1,6 +1,7 @@
 //! `holdfast`: one binary, from a laptop's embedded shop to a fleet of services. This file is the command line.
 
 mod admin;
+mod bench;
 mod clock;
 mod config;
 mod demo;
@@ -65,6 +66,8 @@ enum Command {
     /// Manage API keys
     #[command(subcommand)]
     ApiKeys(ApiKeysCommand),
+    /// Load a running server, and check its books
+    Bench(bench::BenchArgs),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -114,6 +117,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             start_log(&settings.data)?;
             role::serve(settings).await
         }
+        Command::Bench(args) => bench::run(args).await,
         Command::Openapi => {
             println!("{}", gateway::openapi::document());
             Ok(())
@@ -141,6 +145,10 @@ fn start_log(settings: &config::DataSettings) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    if settings.log_json { builder.json().init() } else { builder.init() }
+    if settings.log_json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
     Ok(())
 }

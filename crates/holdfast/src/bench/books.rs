@@ -88,7 +88,11 @@ pub fn check(before: &[Shelf], after: &[Shelf], accepted: &[i64]) -> (Books, Vec
             let (accepted, sku) = (*units, was.sku.clone());
             differences.push(Difference::Unequal { sku, accepted, allocated, gone });
         } else if was.on_hand != now.on_hand {
-            differences.push(Difference::Moved { sku: was.sku.clone(), before: was.on_hand, after: now.on_hand });
+            differences.push(Difference::Moved {
+                sku: was.sku.clone(),
+                before: was.on_hand,
+                after: now.on_hand,
+            });
         }
     }
     (books, differences)
@@ -131,7 +135,10 @@ mod tests {
     #[test]
     fn an_accepted_order_that_took_nothing_is_a_difference() {
         let (_, differences) = check(&[shelf("a", 10, 0)], &[shelf("a", 10, 3)], &[4]);
-        assert_eq!(differences, [Difference::Unequal { sku: "a".into(), accepted: 4, allocated: 3, gone: 3 }]);
+        assert_eq!(
+            differences,
+            [Difference::Unequal { sku: "a".into(), accepted: 4, allocated: 3, gone: 3 }]
+        );
     }
 
     #[test]

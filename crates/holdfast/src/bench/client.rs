@@ -1,6 +1,7 @@
 //! One keep-alive HTTP/1.1 connection, driven by the task that waits for its answers: no pool, no second task, no
 //! hand-over between threads, so that the load generator takes as little of the machine as it can.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -43,7 +44,8 @@ impl Target {
             .context("--api-key: it has characters that a key never has")?;
         key.set_sensitive(true);
         let mut anonymous = HeaderMap::new();
-        let named = HeaderValue::from_str(&format!("{host}:{port}")).context("--url: the host does not fit a header")?;
+        let named = HeaderValue::from_str(&format!("{host}:{port}"))
+            .context("--url: the host does not fit a header")?;
         anonymous.insert(header::HOST, named);
         let mut signed = anonymous.clone();
         signed.insert(header::AUTHORIZATION, key);
@@ -91,6 +93,12 @@ impl Ask {
             request.headers_mut().insert(name, value);
         }
         request
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
     }
 }
 
@@ -166,8 +174,9 @@ impl Connection {
             None => open(&self.target).await?,
         };
         let request = ask.request(&self.target);
-        let (reply, ended) =
-            timeout(ANSWER_WAIT_MAX, exchange(&mut open, request)).await.map_err(|_elapsed| Broken::TimedOut)?;
+        let (reply, ended) = timeout(ANSWER_WAIT_MAX, exchange(&mut open, request))
+            .await
+            .map_err(|_elapsed| Broken::TimedOut)?;
         let reply = reply?;
         if !ended {
             self.open = Some(open);
@@ -210,7 +219,9 @@ mod tests {
 
     #[test]
     fn a_url_must_be_plain_http_without_a_path() {
-        for bad in ["https://127.0.0.1:8080", "127.0.0.1:8080", "http://127.0.0.1/shop", "http://", "not a url"] {
+        for bad in
+            ["https://127.0.0.1:8080", "127.0.0.1:8080", "http://127.0.0.1/shop", "http://", "not a url"]
+        {
             let error = Target::new(bad, "key").expect_err(bad).to_string();
             assert!(error.starts_with("--url"), "{bad}: {error}");
         }

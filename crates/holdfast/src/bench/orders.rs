@@ -80,7 +80,8 @@ impl Basket {
         for _ in 0..orders {
             self.ids.push(dice.id());
             for _ in 0..self.wish.lines {
-                self.picks.push(u32::try_from(dice.below(self.wish.skus)).expect("SKUs are counted in 32 bits"));
+                self.picks
+                    .push(u32::try_from(dice.below(self.wish.skus)).expect("SKUs are counted in 32 bits"));
             }
         }
     }
@@ -230,7 +231,11 @@ mod tests {
         let other = Uuid::from_u128(8);
         let cases = [
             (201, json!({"id": id, "status": "accepted", "lines": []}), Fate::Accepted),
-            (201, json!({"id": other, "status": "accepted"}), Fate::Unknown("answer_of_another_order".into())),
+            (
+                201,
+                json!({"id": other, "status": "accepted"}),
+                Fate::Unknown("answer_of_another_order".into()),
+            ),
             (201, json!({"status": "accepted"}), Fate::Unknown("unreadable_answer".into())),
             (202, json!({"id": id, "status": "pending"}), Fate::Pending),
             (409, json!({"code": "insufficient_stock"}), Fate::Rejected("insufficient_stock".into())),

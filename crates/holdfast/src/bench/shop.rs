@@ -49,7 +49,7 @@ pub async fn set_up(
     let location = Arc::new(location(&mut first).await?);
     let (last, others) = shop.skus.split_last().context("--skus must be at least 1")?;
     let next = Arc::new(AtomicUsize::new(0));
-    let mut tasks = JoinSet::new();
+    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
     for _ in 0..connections.min(others.len()) {
         let (shop, location, next) = (shop.clone(), location.clone(), next.clone());
         let mut connection = Connection::new(target.clone());
@@ -125,7 +125,10 @@ pub async fn patiently(connection: &mut Connection, ask: &Ask, wanted: StatusCod
                 let text = String::from_utf8_lossy(&reply.body).into_owned();
                 match reply.status {
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                        bail!("--api-key: it must be the key of an admin; the server answered {} {text}", reply.status)
+                        bail!(
+                            "--api-key: it must be the key of an admin; the server answered {} {text}",
+                            reply.status
+                        )
                     }
                     // 202 and 404: not there yet.
                     status if status.is_server_error() => {}
