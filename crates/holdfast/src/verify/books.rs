@@ -34,10 +34,6 @@ impl Names {
     pub fn text(&self, number: u32) -> &str {
         self.texts.get(number as usize).map_or("?", |text| text)
     }
-
-    pub fn len(&self) -> usize {
-        self.texts.len()
-    }
 }
 
 /// What the log adds up to at one place.
