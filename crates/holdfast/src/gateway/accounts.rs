@@ -123,7 +123,9 @@ async fn register(
     let answered = answered(&write, fingerprint, StatusCode::CREATED, &body);
     match state.database.accounts.add_account(account, answered).await? {
         Change::Done(()) => Ok(with_position(StatusCode::CREATED, head_position(&state).await, &body)),
-        Change::NameTaken => Err(Problem::new(StatusCode::CONFLICT, "username_taken", "This username is taken.")),
+        Change::NameTaken => {
+            Err(Problem::new(StatusCode::CONFLICT, "username_taken", "This username is taken."))
+        }
         Change::NotFound => Err(Problem::not_found("account")),
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
     }
@@ -210,7 +212,8 @@ async fn update(
         return replay(&state, earlier, fingerprint).await;
     }
     let _turn = state.auth.admins.lock().await;
-    let mut account = state.database.accounts.account(id).await?.ok_or_else(|| Problem::not_found("account"))?;
+    let mut account =
+        state.database.accounts.account(id).await?.ok_or_else(|| Problem::not_found("account"))?;
     let was_admin = account.role == Role::Admin && !account.disabled;
     account.role = patch.role.unwrap_or(account.role);
     account.disabled = patch.disabled.unwrap_or(account.disabled);
@@ -226,7 +229,9 @@ async fn update(
     let change = state.database.accounts.update_account(id, patch.role, patch.disabled, answered).await?;
     state.auth.forget_all_of(id);
     match change {
-        Change::Done(account) => Ok(with_position(StatusCode::OK, head_position(&state).await, &shape(&account))),
+        Change::Done(account) => {
+            Ok(with_position(StatusCode::OK, head_position(&state).await, &shape(&account)))
+        }
         Change::NotFound | Change::NameTaken => Err(Problem::not_found("account")),
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
     }
@@ -256,9 +261,11 @@ async fn me(State(state): State<AppState>, caller: Caller, _: AtLeast) -> Answer
 pub fn with_session(who: &SignedIn) -> Result<Timestamp, Problem> {
     match who.kind {
         PrincipalKind::Session { expires_at } => Ok(expires_at),
-        PrincipalKind::ApiKey => {
-            Err(Problem::new(StatusCode::FORBIDDEN, "not_a_session", "An API key has no session and no password."))
-        }
+        PrincipalKind::ApiKey => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "not_a_session",
+            "An API key has no session and no password.",
+        )),
     }
 }
 

@@ -21,9 +21,11 @@ use crate::clock;
 const NAME_CHARACTERS_MAX: usize = 64;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes
-        .route("/v1/api-keys", Access::Admin, get(list).post(create))
-        .route("/v1/api-keys/{id}", Access::Admin, delete(revoke))
+    routes.route("/v1/api-keys", Access::Admin, get(list).post(create)).route(
+        "/v1/api-keys/{id}",
+        Access::Admin,
+        delete(revoke),
+    )
 }
 
 fn shape(key: &ApiKey) -> Value {

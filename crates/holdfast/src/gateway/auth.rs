@@ -121,7 +121,8 @@ pub fn hash_secret(secret: &str) -> [u8; 32] {
 }
 
 fn argon2() -> Argon2<'static> {
-    let params = Params::new(ARGON2_KIB, ARGON2_PASSES, ARGON2_LANES, None).expect("the parameters are in range");
+    let params =
+        Params::new(ARGON2_KIB, ARGON2_PASSES, ARGON2_LANES, None).expect("the parameters are in range");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
@@ -244,7 +245,9 @@ impl Auth {
     pub async fn fingerprint(&self, key: Uuid, content: String) -> Result<[u8; 16], Problem> {
         let hashed = tokio::task::spawn_blocking(move || {
             let mut fingerprint = [0; 16];
-            argon2().hash_password_into(content.as_bytes(), key.as_bytes(), &mut fingerprint).map(|()| fingerprint)
+            argon2()
+                .hash_password_into(content.as_bytes(), key.as_bytes(), &mut fingerprint)
+                .map(|()| fingerprint)
         });
         let hashed = self.in_turn(hashed).await?.map_err(|error| failed(&error))?;
         hashed.map_err(|error| failed(&error))
@@ -261,7 +264,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect()
     }
 
     #[test]

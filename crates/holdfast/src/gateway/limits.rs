@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::problem::Problem;
 
 /// Registrations per address.
-const REGISTRATION: Rate = Rate { name: "registration", quota: 20, window: Duration::from_secs(60), burst: 20 };
+const REGISTRATION: Rate =
+    Rate { name: "registration", quota: 20, window: Duration::from_secs(60), burst: 20 };
 /// Attempts to sign in (or to change a password) per address.
 const SIGN_IN: Rate = Rate { name: "sign-in", quota: 30, window: Duration::from_secs(60), burst: 30 };
 /// Writes of one customer.
@@ -136,7 +137,12 @@ impl Limits {
     pub fn attempt(&self, username: &str, address: ClientAddress) -> Result<(), Problem> {
         self.attempt_at(username, address, Instant::now()).map_err(|wait| {
             let policy = format!("\"failures\";q={FAILURES_FREE};w={}", FAILURE_MEMORY.as_secs());
-            too_many(wait, "failures", &policy, "Too many wrong passwords; wait before the next one.".to_owned())
+            too_many(
+                wait,
+                "failures",
+                &policy,
+                "Too many wrong passwords; wait before the next one.".to_owned(),
+            )
         })
     }
 
@@ -148,8 +154,9 @@ impl Limits {
                 failures.clear();
             }
         }
-        let failed =
-            failures.entry((username.to_lowercase(), address.network())).or_insert(Failed { count: 0, last: now });
+        let failed = failures
+            .entry((username.to_lowercase(), address.network()))
+            .or_insert(Failed { count: 0, last: now });
         if now.duration_since(failed.last) >= FAILURE_MEMORY {
             failed.count = 0;
         }
@@ -190,8 +197,10 @@ impl ClientAddress {
             return Self(peer);
         }
         // The last hop is what the proxy saw; what stands before it anybody could have written.
-        let last = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-        let named = last.and_then(|hops| hops.rsplit(',').next()).and_then(|hop| hop.trim().parse::<IpAddr>().ok());
+        let last =
+            headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+        let named =
+            last.and_then(|hops| hops.rsplit(',').next()).and_then(|hop| hop.trim().parse::<IpAddr>().ok());
         Self(named.map_or(peer, |address| address.to_canonical()))
     }
 
@@ -269,7 +278,8 @@ mod tests {
     fn only_a_proxy_on_this_machine_may_name_the_client() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", "9.9.9.9, 1.2.3.4".parse().expect("a value"));
-        let of = |peer: &str| ClientAddress::of(Some(peer.parse().expect("an address")), &headers).0.to_string();
+        let of =
+            |peer: &str| ClientAddress::of(Some(peer.parse().expect("an address")), &headers).0.to_string();
         assert_eq!(of("127.0.0.1"), "1.2.3.4");
         assert_eq!(of("::ffff:127.0.0.1"), "1.2.3.4");
         assert_eq!(of("10.0.0.1"), "10.0.0.1");

@@ -15,22 +15,32 @@ const STYLE: &str = include_str!("docs.css");
 
 /// The document with this version's number.
 pub fn document() -> String {
-    let mut document: serde_json::Value = serde_json::from_str(DOCUMENT).expect("the document is JSON, by test");
+    let mut document: serde_json::Value =
+        serde_json::from_str(DOCUMENT).expect("the document is JSON, by test");
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     serde_json::to_string_pretty(&document).expect("a JSON value serialises")
 }
 
 fn text(kind: &'static str, body: impl Into<String>) -> Response {
     let body: String = body.into();
-    ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, super::pages::POLICY)], body).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, super::pages::POLICY)], body)
+        .into_response()
 }
 
 pub fn routes(routes: Routes) -> Routes {
     let document = document();
     routes
-        .route("/openapi.json", Access::Public, get(move || async move { text("application/json", document.clone()) }))
+        .route(
+            "/openapi.json",
+            Access::Public,
+            get(move || async move { text("application/json", document.clone()) }),
+        )
         .route("/docs", Access::Public, get(|| async { text("text/html; charset=utf-8", PAGE) }))
-        .route("/docs/docs.js", Access::Public, get(|| async { text("text/javascript; charset=utf-8", SCRIPT) }))
+        .route(
+            "/docs/docs.js",
+            Access::Public,
+            get(|| async { text("text/javascript; charset=utf-8", SCRIPT) }),
+        )
         .route("/docs/docs.css", Access::Public, get(|| async { text("text/css; charset=utf-8", STYLE) }))
 }
 

@@ -21,9 +21,11 @@ use crate::clock;
 const SESSION_SECONDS: i64 = 14 * 24 * 3_600;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes
-        .route("/v1/sessions", Access::Public, post(sign_in))
-        .route("/v1/sessions/current", Access::SignedIn, delete(sign_out))
+    routes.route("/v1/sessions", Access::Public, post(sign_in)).route(
+        "/v1/sessions/current",
+        Access::SignedIn,
+        delete(sign_out),
+    )
 }
 
 /// 401 for a wrong password. The same for an unknown name: nobody learns which names there are.
@@ -32,8 +34,9 @@ pub fn bad_credentials(detail: &str) -> Problem {
 }
 
 fn cookie(state: &AppState, headers: &HeaderMap, token: &str, seconds: i64) -> HeaderValue {
-    let behind_tls = header_text(headers, "x-forwarded-proto")
-        .is_some_and(|proto| proto.split(',').next().unwrap_or_default().trim().eq_ignore_ascii_case("https"));
+    let behind_tls = header_text(headers, "x-forwarded-proto").is_some_and(|proto| {
+        proto.split(',').next().unwrap_or_default().trim().eq_ignore_ascii_case("https")
+    });
     let secure = if state.settings.secure_cookies || behind_tls { "; Secure" } else { "" };
     let name = auth::COOKIE;
     let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
@@ -55,7 +58,11 @@ async fn sign_in(
 ) -> Answer {
     if auth::cross_site(&headers) {
         // Else another site could sign a visitor in as somebody else.
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "Another site's page cannot sign in here."));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "Another site's page cannot sign in here.",
+        ));
     }
     state.limits.sign_in(address)?;
     state.limits.attempt(&given.username, address)?;
@@ -74,7 +81,11 @@ async fn sign_in(
     let now = clock::now();
     let expires_at = now.plus_seconds(SESSION_SECONDS);
     let hash = auth::hash_secret(&token);
-    state.database.accounts.add_session(Session { hash, account: account.id, created_at: now, expires_at }).await?;
+    state
+        .database
+        .accounts
+        .add_session(Session { hash, account: account.id, created_at: now, expires_at })
+        .await?;
     let body = json!({"token": token, "expires_at": expires_at, "account": shape(&account)});
     let mut response = with_position(StatusCode::CREATED, head_position(&state).await, &body);
     response.headers_mut().insert(header::SET_COOKIE, cookie(&state, &headers, &token, SESSION_SECONDS));
