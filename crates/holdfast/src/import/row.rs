@@ -346,9 +346,9 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf_8_is_named_by_line_and_the_next_row_is_fine() {
-        let rows = rows(b"sku,brand\nA,\"two\nlines\"\nB,\xff\xfe\nC,Taraka\n");
+        let rows = rows(b"sku,description\nA,\"two\nlines\"\nB,\xff\xfe\nC,Taraka\n");
         assert!(rows[0].is_ok() && rows[2].is_ok());
-        assert_eq!(rows[1], Err("line 4, brand: this is not valid UTF-8".to_owned()));
+        assert_eq!(rows[1], Err("line 4, description: this is not valid UTF-8".to_owned()));
     }
 
     #[test]
