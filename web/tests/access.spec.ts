@@ -1,5 +1,5 @@
 /** Who may go where; and what happens when the session or the network goes away. */
-import { apiAs, expect, makeItem, pageAs, test, url } from "./holdfast";
+import { apiAs, expect, makeItem, pageAs, sameSite, test, url } from "./holdfast";
 import { PASSWORD } from "./server";
 
 const STAFF_PAGES = [
@@ -72,6 +72,7 @@ test("a session that ended says so and leads back", async ({ browser, playwright
   const elsewhere = await playwright.request.newContext({
     baseURL: url(),
     storageState: await page.context().storageState(),
+    extraHTTPHeaders: sameSite(),
   });
   expect((await elsewhere.delete("/v1/sessions/current")).status()).toBe(204);
   await elsewhere.dispose();

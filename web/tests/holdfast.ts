@@ -37,8 +37,15 @@ async function stateOf(name: AccountName): Promise<string> {
   return path;
 }
 
+/** What a browser sends by itself: the server takes a cookie for a change only from this site's own pages. */
+export const sameSite = () => ({ Origin: url() });
+
 export async function apiAs(name: AccountName): Promise<APIRequestContext> {
-  return request.newContext({ baseURL: url(), storageState: await stateOf(name) });
+  return request.newContext({
+    baseURL: url(),
+    storageState: await stateOf(name),
+    extraHTTPHeaders: sameSite(),
+  });
 }
 
 /** A page of its own, as if on another machine. */
