@@ -143,6 +143,11 @@ fn latencies() -> Latencies {
     Histogram::new(DIGITS).expect("two digits are a valid precision")
 }
 
+/// Histograms grow with their values; hdrhistogram's own `saturating_record` would cut a value off instead.
+fn record(latencies: &mut Latencies, micros: u64) {
+    latencies.record(micros).expect("a histogram that grows takes every value");
+}
+
 /// What one connection, or all of them, saw.
 pub struct Tally {
     pub requests: u64,
@@ -204,7 +209,7 @@ impl Tally {
         self.unsent += waited.len() as u64;
         let latencies = if mode == Mode::Reads { &mut self.reads } else { &mut self.orders };
         for waited in waited {
-            latencies.saturating_record(*waited);
+            record(latencies, *waited);
         }
     }
 
@@ -254,11 +259,11 @@ impl Worker {
         let took = micros(begin.elapsed());
         match answer {
             Ok(reply) if reply.status.is_success() => {
-                self.tally.reads.saturating_record(took);
+                record(&mut self.tally.reads, took);
                 return false;
             }
             Ok(reply) => {
-                self.tally.refused.saturating_record(took);
+                record(&mut self.tally.refused, took);
                 self.tally.count(reply.status.as_u16(), &reply.code());
             }
             Err(broken) => self.tally.count("-", broken.code()),
@@ -289,7 +294,7 @@ impl Worker {
         let refused =
             fates.iter().all(|fate| matches!(fate, Fate::Refused(_) | Fate::Failed(_) | Fate::Unknown(_)));
         let latencies = if refused { &mut self.tally.refused } else { &mut self.tally.orders };
-        latencies.saturating_record(took);
+        record(latencies, took);
         for (index, fate) in fates.into_iter().enumerate() {
             self.settle(index, &status, fate);
         }
@@ -345,7 +350,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Pace, scheduled, tickets};
+    use super::{Mode, Pace, Tally, scheduled, tickets};
 
     #[test]
     fn an_open_loop_schedules_by_the_clock_and_not_by_the_answers() {
@@ -362,6 +367,14 @@ mod tests {
         let waited = pace.run();
         assert_eq!(waited.len(), 50, "nobody took any of them");
         assert_eq!((waited[0], waited[49]), (50_000, 1_000));
+    }
+
+    #[test]
+    fn a_latency_is_kept_whole_however_long_it_was() {
+        let mut tally = Tally::new();
+        tally.never_sent(Mode::Orders, &[15_000_000, 900]);
+        assert!((14_900_000..=15_100_000).contains(&tally.orders.max()), "{}", tally.orders.max());
+        assert_eq!((tally.orders.len(), tally.unsent), (2, 2));
     }
 
     #[tokio::test]
