@@ -88,7 +88,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
 fn too_many(wait: Duration, name: &str, policy: &str, detail: String) -> Problem {
     let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
         .retry_after(seconds)
         .header(RATE_LIMIT, &format!("\"{name}\";r=0;t={seconds}"))
         .header(RATE_LIMIT_POLICY, policy)
