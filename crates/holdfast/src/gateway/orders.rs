@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::answer::{POSITION, REPLAYED, position_value, with_position};
 use super::caller::{Access, Caller};
-use super::problem::{Answer, Problem};
+use super::problem::{Answer, Problem, named};
 use super::request::{
     AtLeast, Json, Query, Write, command_body, cursor, json_body, page_limit, parse, parse_cursor, path_value,
 };
@@ -165,6 +165,7 @@ impl BatchResult {
     }
 
     fn invalid(id: Uuid, error: FieldError) -> Self {
+        let error = named(error);
         let detail = Some(error.to_string());
         let errors = vec![json!({ "field": error.field, "message": error.message })];
         Self { code: Some("invalid_request"), detail, errors, ..Self::new(id, "invalid") }

@@ -42,6 +42,7 @@ impl Problem {
     }
 
     pub fn fields(errors: Vec<FieldError>) -> Self {
+        let errors: Vec<FieldError> = errors.into_iter().map(named).collect();
         let detail = errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ");
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
         problem.errors = errors;
@@ -63,7 +64,11 @@ impl Problem {
 
     /// Known to the contract, not built into this version.
     pub fn not_implemented(what: &str) -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", format!("{what} is not available in this version."))
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "not_implemented",
+            format!("{what} is not available in this version."),
+        )
     }
 
     /// 503: surely not taken; come back.
@@ -108,10 +113,13 @@ impl Problem {
         });
         let members = document.as_object_mut().expect("a problem is an object");
         if !self.errors.is_empty() {
-            let errors = self.errors.iter().map(|e| json!({"field": e.field, "message": e.message})).collect();
+            let errors =
+                self.errors.iter().map(|e| json!({"field": e.field, "message": e.message})).collect();
             members.insert("errors".to_owned(), Value::Array(errors));
         }
-        members.extend(self.extra.clone());
+        for (name, value) in &self.extra {
+            members.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         document
     }
 }
@@ -125,6 +133,14 @@ impl IntoResponse for Problem {
         headers.extend(self.headers);
         response
     }
+}
+
+/// Names a field that is missing: the parser only knows what it is missing from.
+pub fn named(error: FieldError) -> FieldError {
+    let missing = error.message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    let Some((name, _)) = missing else { return error };
+    let field = if error.field.is_empty() { name.to_owned() } else { format!("{}.{name}", error.field) };
+    FieldError::new(field, "is missing")
 }
 
 impl From<FieldError> for Problem {
@@ -173,7 +189,10 @@ impl From<&Rejection> for Problem {
         let mut problem = Problem::new(rejection_status(rejection), code, rejection.detail());
         let value = serde_json::to_value(rejection).expect("a rejection is plain data");
         if let Value::Object(members) = value {
-            problem.extra = members.into_iter().filter(|(name, _)| name != "code").collect();
+            // `status` is the number of RFC 9457 there; the state that was wrong goes by its own name.
+            let own = |name: String| if name == "status" { "state".to_owned() } else { name };
+            let members = members.into_iter().filter(|(name, _)| name != "code");
+            problem.extra = members.map(|(name, value)| (own(name), value)).collect();
         }
         problem
     }
@@ -196,7 +215,11 @@ impl From<StoreError> for Problem {
             return Problem::unavailable("unavailable", format!("{error}."));
         }
         tracing::error!(%error, "the database failed a request");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on the server.")
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something went wrong on the server.",
+        )
     }
 }
 

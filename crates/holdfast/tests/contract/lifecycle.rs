@@ -131,3 +131,39 @@ fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
         assert!(said.contains(word) && said.trim().lines().count() == 1, "{arguments:?}: {said}");
     }
 }
+
+/// Bounds how large a file the server may write, or lifts the bound.
+fn bound_files(server: &Server, bytes: Option<u64>) {
+    let bytes = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+    let pid = server.process.pid().expect("it runs").to_string();
+    let status = std::process::Command::new("prlimit")
+        .args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")])
+        .status()
+        .expect("prlimit runs (package util-linux)");
+    assert!(status.success(), "the limit cannot be set");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_writes_are_refused_and_reads_go_on_until_there_is_room() {
+    let server = Server::start_on_a_small_disk().await;
+    let sku = server.item(100).await;
+    let order = server.service().post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
+    bound_files(&server, Some(4_096));
+    let body = json!({ "id": crate::client::new_id(), "lines": lines(&sku, 2)["lines"] });
+    let refused = server.service().post("/v1/orders").json(&body).send().await;
+    refused.problem(503, "unavailable");
+    assert!(refused.header("retry-after").is_some());
+    let item = server.nobody().get(&format!("/v1/items/{sku}")).send().await.expect(200);
+    assert_eq!(item["available"], 99);
+    let path = format!("/v1/orders/{}", order["id"].as_str().expect("an id"));
+    server.service().get(&path).send().await.expect(200);
+    let path = format!("/v1/orders/{}", body["id"].as_str().expect("an id"));
+    server.service().get(&path).send().await.problem(404, "not_found");
+
+    bound_files(&server, None);
+    let again = server.service().post("/v1/orders").json(&body).send().await;
+    assert!(!again.replayed());
+    again.written(201);
+    assert_eq!(server.stock(&sku).await["allocated"], 3);
+    server.verify();
+}

@@ -256,3 +256,35 @@ async fn whoever_does_not_want_to_wait_gets_202_and_the_order_is_decided_all_the
         .await
         .expect("it is");
 }
+
+#[tokio::test]
+async fn a_customer_who_floods_is_slowed_down_and_a_service_is_not() {
+    let server = Server::shared().await;
+    let sku = server.item(10_000).await;
+    let body = json!({ "username": server.account("customer"), "password": crate::server::PASSWORD });
+    let token = text(&server.nobody().post("/v1/sessions").json(&body).send().await.expect(201), "token");
+    let flood = |client: crate::client::Client| {
+        let calls = (0..400).map(|_| {
+            let (client, body) = (client.clone(), lines(&sku, 1));
+            tokio::spawn(async move { client.post("/v1/orders").json(&body).send().await })
+        });
+        futures_util::future::join_all(calls.collect::<Vec<_>>())
+    };
+    let mut slowed = 0;
+    for reply in flood(server.with(&token)).await {
+        let reply = reply.expect("no panic");
+        if reply.status == 429 {
+            reply.problem(429, "rate_limited");
+            for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+                assert!(reply.header(name).is_some(), "{name} is missing");
+            }
+            slowed += 1;
+        } else {
+            reply.written(201);
+        }
+    }
+    assert!(slowed > 0, "400 orders at once were let in");
+    for reply in flood(server.service()).await {
+        reply.expect("no panic").written(201);
+    }
+}

@@ -37,7 +37,7 @@ async fn cancelling_twice_gives_the_stock_back_once() {
     let id = order(server, &lines(&sku, 2)).await;
     change(server, &id, "cancel", None).await.written(200);
     let twice = change(server, &id, "cancel", Some(json!({}))).await;
-    assert_eq!(twice.problem(409, "wrong_state")["status"], 409);
+    assert_eq!(twice.problem(409, "wrong_state")["state"], "cancelled");
     assert_eq!(server.stock(&sku).await["available"], 5);
 }
 
@@ -119,7 +119,7 @@ async fn bodies_that_do_not_fit_are_named() {
         ("cancel", json!({ "why": "x" }), "why"),
         ("cancel", json!({ "order_id": id }), "order_id"),
         ("fulfil", json!({ "lines": [line(&sku, 0)] }), "lines[0].quantity"),
-        ("return", json!({}), ""),
+        ("return", json!({}), "disposition"),
         ("return", json!({ "disposition": "burn" }), "disposition"),
         ("return", json!([]), ""),
     ] {

@@ -5,13 +5,14 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use holdfast_testbed::{Process, Ready};
+use holdfast_testbed::{Process, ProcessBuilder, Ready};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::client::{Client, new_id};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
+const SERVE: [&str; 5] = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
 /// Its first words when it takes work.
 const READY: &str = "listening on http://";
 
@@ -55,9 +56,18 @@ impl Server {
     }
 
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let process = Process::build("holdfast", BINARY)
-            .args(["serve", "--data", "data", "--listen", "127.0.0.1:0"])
-            .args(arguments)
+        Self::start_process(Process::build("holdfast", BINARY).args(SERVE).args(arguments)).await
+    }
+
+    /// One whose files can be kept from growing: it is told so by an error, as a full disk would, and not by a signal.
+    pub async fn start_on_a_small_disk() -> Self {
+        let ignoring = "trap '' XFSZ; exec \"$0\" \"$@\"";
+        Self::start_process(Process::build("holdfast", "/bin/sh").args(["-c", ignoring, BINARY]).args(SERVE))
+            .await
+    }
+
+    async fn start_process(builder: ProcessBuilder) -> Self {
+        let process = builder
             .ready(Ready::Line(READY.to_owned()))
             .start_within(Duration::from_secs(60))
             .stop_within(Duration::from_secs(10))
