@@ -20,7 +20,6 @@ use uuid::{Uuid, uuid};
 use crate::gateway::auth;
 use crate::{clock, import};
 
-// Its text is part of the program; the import it is read by is the one that everybody uses.
 const WATCHES: &str = include_str!("demo/watches.csv");
 /// The namespace of the demo's command ids.
 const NAMESPACE: Uuid = uuid!("5f0a7a3e-6f0c-4d0e-9b43-0c7f8f4c2a11");

@@ -34,12 +34,12 @@ pub fn digital(svg: &mut String, look: &Look, radius: f64, brand: &str, sku: &st
         Y - height / 2.0
     );
     let minute = 8 + number(sku) % 5;
-    segments(svg, X - width * 0.43, Y - height * 0.2, height * 0.56, &format!("10:{minute:02}"));
+    segments(svg, X - width * 0.43, Y - height * 0.08, height * 0.42, &format!("10:{minute:02}"));
     segments(
         svg,
-        X + width * 0.25,
-        Y + height * 0.06,
-        height * 0.3,
+        X + width * 0.31,
+        Y + height * 0.13,
+        height * 0.21,
         &format!("{:02}", 28 + number(sku) / 5 % 14),
     );
     let day = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"][number(sku) as usize % 7];

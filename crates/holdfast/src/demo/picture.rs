@@ -97,15 +97,18 @@ fn strap(svg: &mut String, look: &Look, radius: f64) {
         Band::Mesh => {}
         Band::Links => {
             for y in rows(0.0, top, 15.0).chain(rows(bottom, 480.0, 15.0)) {
+                // The strap tapers from the case to the edge of the picture.
+                let away = (((y - Y).abs() - radius * 0.7) / (Y - radius * 0.7)).clamp(0.0, 1.0);
+                let reach = wide + (narrow - wide) * away;
                 let _ = write!(
                     svg,
                     "<path d=\"M{:.1} {y:.1}H{:.1}\" stroke=\"{}\" stroke-width=\"1.6\"/><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"11\" rx=\"2\" fill=\"#fff\" opacity=\".35\"/>",
-                    X - wide,
-                    X + wide,
+                    X - reach,
+                    X + reach,
                     look.strap_edge,
-                    X - wide * 0.42,
+                    X - reach * 0.42,
                     y + 2.0,
-                    wide * 0.84
+                    reach * 0.84
                 );
             }
         }
@@ -170,7 +173,7 @@ fn analogue(svg: &mut String, look: &Look, radius: f64, brand: &str, sku: &str) 
         dial * 0.088,
         look.ink
     );
-    if matches!(look.style, Style::Field | Style::Diver | Style::Dress | Style::Gmt) {
+    if matches!(look.style, Style::Diver | Style::Dress | Style::Gmt) {
         date_window(svg, look, dial, sku);
     }
     hands(svg, look, dial, sku);
@@ -473,7 +476,7 @@ fn moon(svg: &mut String, look: &Look, dial: f64, sku: &str) {
 
 fn wheels(svg: &mut String, look: &Look, dial: f64) {
     for (x, y, radius, teeth) in
-        [(-0.3, 0.28, 0.34, 40), (0.34, 0.2, 0.27, 32), (0.05, -0.36, 0.22, 26), (0.1, 0.52, 0.18, 20)]
+        [(-0.3, 0.28, 0.34, 40), (0.34, 0.2, 0.27, 32), (-0.52, -0.1, 0.2, 26), (0.1, 0.52, 0.18, 20)]
     {
         let (x, y, radius) = (X + x * dial, Y + y * dial, radius * dial);
         let metal = if teeth == 26 { GOLD[1] } else { look.case[1] };

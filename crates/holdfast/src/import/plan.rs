@@ -111,7 +111,8 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             Err(_) => {
                 let shown: Vec<&str> = locations.iter().take(10).map(LocationCode::as_str).collect();
                 let more = if locations.len() > shown.len() { ", …" } else { "" };
-                let there = if shown.is_empty() { "none yet".to_owned() } else { shown.join(", ") };
+                let there =
+                    if shown.is_empty() { "none yet, add it first".to_owned() } else { shown.join(", ") };
                 let message = format!("there is no location {location}; there are {there}{more}");
                 Err(RowError::new(line, Some(Column::Location), message))
             }
