@@ -198,6 +198,9 @@ impl<R: Read> Records<R> {
 mod tests {
     use super::*;
 
+    /// Lines with their cells.
+    type Cells<'a> = &'a [(u64, &'a [&'a str])];
+
     /// Hands out one byte at a time, so that every boundary falls between two reads.
     struct Trickle<'a>(&'a [u8]);
 
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn records_have_their_cells_and_the_line_they_start_on() {
-        let table: &[(&str, &[(u64, &[&str])])] = &[
+        let table: &[(&str, Cells<'_>)] = &[
             ("", &[]),
             ("a,b\n1,2\n", &[(1, &["a", "b"]), (2, &["1", "2"])]),
             ("a,b\r\n1,2\r\n3,4", &[(1, &["a", "b"]), (2, &["1", "2"]), (3, &["3", "4"])]),
