@@ -83,7 +83,7 @@ async fn registrations_from_one_address_are_limited_and_say_when_to_come_back() 
         let body = json!({ "username": unique("flood"), "password": "short" });
         let reply = server.nobody().post("/v1/accounts").json(&body).send().await;
         if reply.status == 429 {
-            reply.problem(429, "rate_limited");
+            reply.problem(429, "too_many_requests");
             assert!(reply.header("retry-after").expect("Retry-After").parse::<u32>().is_ok());
             assert!(reply.header("ratelimit").is_some() && reply.header("ratelimit-policy").is_some());
             return;

@@ -274,7 +274,7 @@ async fn a_customer_who_floods_is_slowed_down_and_a_service_is_not() {
     for reply in flood(server.with(&token)).await {
         let reply = reply.expect("no panic");
         if reply.status == 429 {
-            reply.problem(429, "rate_limited");
+            reply.problem(429, "too_many_requests");
             for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
                 assert!(reply.header(name).is_some(), "{name} is missing");
             }
