@@ -50,7 +50,8 @@ export function DataTable<R extends object>(props: Props<R>) {
   const template = columns.map((c) => c.meta.width).join(" ");
 
   return (
-    <div className={classes.frame}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a narrow screen scrolls this frame sideways, and the keyboard must too
+    <div className={classes.frame} role="region" aria-label={`${label}, scrollable`} tabIndex={0}>
       <div
         role="table"
         aria-label={label}
