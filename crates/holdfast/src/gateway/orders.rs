@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::answer::{POSITION, REPLAYED, position_value, with_position};
 use super::caller::{Access, Caller};
-use super::problem::{Answer, Problem, named};
+use super::problem::{Answer, Problem, named, rejection_code};
 use super::request::{
     AtLeast, Json, Query, Write, command_body, cursor, json_body, page_limit, parse, parse_cursor, path_value,
 };
@@ -193,7 +193,7 @@ impl BatchResult {
                     Rejection::MaxPerOrder { excess } => excess.clone(),
                     _without_shortages => Vec::new(),
                 };
-                let code = Some(Problem::from(rejection).code);
+                let code = Some(rejection_code(rejection));
                 let detail = Some(rejection.detail());
                 Self { code, detail, shortages, position, ..Self::new(outcome.id, "rejected") }
             }
@@ -201,16 +201,20 @@ impl BatchResult {
     }
 }
 
-/// Reads each order on its own: a bad one keeps the id that it would have had.
-fn read_batch(bytes: &[u8], write: &Write) -> Result<Vec<Result<(Uuid, PlaceOrder), BatchResult>>, Problem> {
-    let read: Vec<Result<(Uuid, PlaceOrder), BatchResult>> = match serde_json::from_slice::<GoodBatch>(bytes)
-    {
+/// One order of a batch, read on its own. A bad one keeps the id that it would have had.
+enum Read {
+    Good(Uuid, PlaceOrder),
+    Bad(Uuid, FieldError),
+}
+
+fn read_batch(bytes: &[u8], write: &Write) -> Result<Vec<Read>, Problem> {
+    let read: Vec<Read> = match serde_json::from_slice::<GoodBatch>(bytes) {
         Ok(batch) => {
-            let id = |(index, order): (usize, NewOrder)| {
+            let good = |(index, order): (usize, NewOrder)| {
                 let (id, order) = order.split();
-                Ok((id.unwrap_or_else(|| write.nth_id(index)), order))
+                Read::Good(id.unwrap_or_else(|| write.nth_id(index)), order)
             };
-            batch.orders.into_iter().enumerate().map(id).collect()
+            batch.orders.into_iter().enumerate().map(good).collect()
         }
         Err(_some_do_not_fit) => {
             let batch: MixedBatch = parse(bytes)?;
@@ -218,8 +222,8 @@ fn read_batch(bytes: &[u8], write: &Write) -> Result<Vec<Result<(Uuid, PlaceOrde
                 let id = value.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
                 let id = id.unwrap_or_else(|| write.nth_id(index));
                 match from_value::<NewOrder>(value) {
-                    Ok(order) => Ok((id, order.split().1)),
-                    Err(error) => Err(BatchResult::invalid(id, error)),
+                    Ok(order) => Read::Good(id, order.split().1),
+                    Err(error) => Read::Bad(id, error),
                 }
             };
             batch.orders.into_iter().enumerate().map(read).collect()
@@ -245,14 +249,14 @@ async fn place_batch(
     let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(batch.len());
     for (index, read) in batch.into_iter().enumerate() {
         match read {
-            Ok((id, order)) => {
+            Read::Good(id, order) => {
                 let mut command = Command::new(id, actor.clone(), CommandBody::PlaceOrder(order));
                 // An order with an id of its own is known by its place under the key too.
                 command.key = write.key.map(|_| write.nth_id(index)).filter(|key| *key != id);
                 commands.push(command);
                 results.push(None);
             }
-            Err(invalid) => results.push(Some(invalid)),
+            Read::Bad(id, error) => results.push(Some(BatchResult::invalid(id, error))),
         }
     }
     let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();

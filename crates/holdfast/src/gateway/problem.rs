@@ -179,13 +179,17 @@ pub fn rejection_status(rejection: &Rejection) -> StatusCode {
     }
 }
 
+/// The machine word of a rejection: HTTP knows a command's id as an idempotency key.
+pub fn rejection_code(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::CommandIdReused => "idempotency_key_reused",
+        other => other.code(),
+    }
+}
+
 impl From<&Rejection> for Problem {
     fn from(rejection: &Rejection) -> Self {
-        // HTTP knows the command's id as an idempotency key.
-        let code = match rejection {
-            Rejection::CommandIdReused => "idempotency_key_reused",
-            other => other.code(),
-        };
+        let code = rejection_code(rejection);
         let mut problem = Problem::new(rejection_status(rejection), code, rejection.detail());
         let value = serde_json::to_value(rejection).expect("a rejection is plain data");
         if let Value::Object(members) = value {

@@ -85,14 +85,16 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             }
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => {
-                Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {inner}."))
-            }
+            | serde_json::error::Category::Eof => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_json",
+                format!("The body is not JSON: {inner}."),
+            ),
         }
     })?;
-    deserializer
-        .end()
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}.")))?;
+    deserializer.end().map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, "malformed_json", format!("The body is not JSON: {error}."))
+    })?;
     Ok(value)
 }
 
@@ -143,7 +145,12 @@ impl IfMatch {
 
 impl Write {
     /// A command under this write's identity: a client's own id first, the key's else, a new one otherwise.
-    pub fn command(&self, caller: &Caller, client_id: Option<Uuid>, body: CommandBody) -> Result<Command, Problem> {
+    pub fn command(
+        &self,
+        caller: &Caller,
+        client_id: Option<Uuid>,
+        body: CommandBody,
+    ) -> Result<Command, Problem> {
         let actor = caller.actor()?;
         let id = client_id.or(self.key).unwrap_or_else(Uuid::now_v7);
         let key = self.key.filter(|key| *key != id);
@@ -184,7 +191,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
         let if_match = header_text(&parts.headers, "if-match").map(|value| match value.trim() {
             "*" => IfMatch::Any,
-            tag => IfMatch::Version(tag.trim_start_matches("W/").trim_matches('"').parse().unwrap_or(u64::MAX)),
+            tag => {
+                IfMatch::Version(tag.trim_start_matches("W/").trim_matches('"').parse().unwrap_or(u64::MAX))
+            }
         });
         Ok(Write { key, respond_async, if_match })
     }
@@ -200,17 +209,17 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Write {
 
 /// `Holdfast-At-Least`, waited for: a handler that takes this sees at least that position in the read model.
 #[derive(Debug, Clone, Copy)]
-pub struct AtLeast(pub Position);
+pub struct AtLeast;
 
 impl FromRequestParts<AppState> for AtLeast {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Some(position) = at_least(&parts.headers)? else {
-            return Ok(AtLeast(Position::default()));
+            return Ok(AtLeast);
         };
         if state.model.wait_for(position, AT_LEAST_WAIT).await {
-            return Ok(AtLeast(position));
+            return Ok(AtLeast);
         }
         Err(Problem::unavailable("not_yet", format!("This server cannot show position {position} yet.")))
     }
@@ -218,10 +227,9 @@ impl FromRequestParts<AppState> for AtLeast {
 
 /// The position that a read asks for.
 pub fn at_least(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    header_text(headers, "holdfast-at-least")
-        .map(|text| text.trim().parse())
-        .transpose()
-        .map_err(|error: holdfast_domain::ValueError| Problem::invalid("Holdfast-At-Least", error.to_string()))
+    header_text(headers, "holdfast-at-least").map(|text| text.trim().parse()).transpose().map_err(
+        |error: holdfast_domain::ValueError| Problem::invalid("Holdfast-At-Least", error.to_string()),
+    )
 }
 
 /// `?limit=`: 1 to 200, default 50.
