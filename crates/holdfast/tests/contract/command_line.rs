@@ -158,6 +158,26 @@ async fn accounts_and_keys_are_made_beside_the_running_server() {
     assert!(!server.process.log_text().contains(PASSWORD), "a password is in the log");
 }
 
+#[tokio::test]
+async fn a_password_may_come_from_standard_input() {
+    let server = Server::shared().await;
+    let name = unique("stdin");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["accounts", "add", &name, "--role", "customer"])
+        .env_clear()
+        .env("HOLDFAST_DATA", server.data())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut input = child.stdin.take().expect("an input");
+    std::io::Write::write_all(&mut input, format!("{PASSWORD}\nnot this\n").as_bytes()).expect("written");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
+    let body = json!({ "username": name, "password": PASSWORD });
+    server.nobody().post("/v1/sessions").json(&body).send().await.expect(201);
+}
+
 #[test]
 fn a_folder_without_a_database_is_named() {
     let folder = tempfile::tempdir().expect("a folder");

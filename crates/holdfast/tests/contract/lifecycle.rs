@@ -112,6 +112,19 @@ async fn the_demo_shop_opens_and_its_accounts_sign_in() {
     server.verify();
 }
 
+#[tokio::test]
+async fn metrics_and_health_have_an_address_of_their_own_where_one_is_set() {
+    let port = holdfast_testbed::free_port().expect("a free port");
+    let address = format!("127.0.0.1:{port}");
+    let server = Server::start_with(&["--metrics-listen", &address]).await;
+    let aside = crate::client::Client::new(format!("http://{address}"), None);
+    for path in ["/metrics", "/health/live", "/health/ready"] {
+        assert_eq!(aside.get(path).send().await.status, 200, "{path}");
+    }
+    assert_eq!(aside.get("/v1/items").send().await.status, 404, "there is no API there");
+    server.process.stop().await.expect("it stops");
+}
+
 #[test]
 fn a_wrong_setting_stops_the_start_with_one_line_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -105,3 +105,30 @@ async fn another_sites_page_cannot_act_with_the_cookie() {
     server.nobody().get("/v1/me").header("Cookie", &cookie).send().await.expect(200);
     assert_eq!(call().header("Sec-Fetch-Site", "same-origin").send().await.status, 204);
 }
+
+#[tokio::test]
+async fn an_expired_token_is_401() {
+    let server = Server::start().await;
+    let body = json!({ "username": server.account("customer"), "password": PASSWORD });
+    let session = server.nobody().post("/v1/sessions").json(&body).send().await.expect(201);
+    let client = server.with(&text(&session, "token"));
+    client.get("/v1/me").send().await.expect(200);
+    let database = rusqlite::Connection::open(server.data().join("holdfast.db")).expect("it opens");
+    let changed = database.execute("UPDATE sessions SET expires_at = 1", []).expect("its time is over");
+    assert_eq!(changed, 1);
+    let ended = || async { client.get("/v1/me").send().await.status == 401 };
+    let two_seconds = std::time::Duration::from_secs(2);
+    holdfast_testbed::eventually("the session ends", two_seconds, ended).await.expect("within 2 s");
+    client.get("/v1/me").send().await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn behind_tls_the_cookie_is_for_tls_alone() {
+    let server = Server::start().await;
+    let body = json!({ "username": server.account("customer"), "password": PASSWORD });
+    for (proto, secure) in [("https", true), ("http", false)] {
+        let call = server.nobody().post("/v1/sessions").header("X-Forwarded-Proto", proto);
+        let reply = call.json(&body).send().await;
+        assert_eq!(reply.header("set-cookie").expect("a cookie").contains("Secure"), secure, "{reply:?}");
+    }
+}
