@@ -28,6 +28,16 @@ pub fn with_position(status: StatusCode, position: Position, body: &impl Seriali
     response
 }
 
+/// A page of a list; serialised straight from what it shows.
+pub fn page(items: &[impl Serialize], next_cursor: Option<&str>) -> Response {
+    #[derive(Serialize)]
+    struct Page<'a, T> {
+        items: &'a [T],
+        next_cursor: Option<&'a str>,
+    }
+    Json(Page { items, next_cursor }).into_response()
+}
+
 /// Where a pending command or its result can be read.
 pub fn location_of(command: &Command) -> String {
     use holdfast_domain::CommandBody as B;

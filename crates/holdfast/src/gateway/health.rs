@@ -16,7 +16,11 @@ pub fn routes(routes: Routes) -> Routes {
     routes
         .route("/v1/health", Access::Staff, get(board))
         .route("/health/live", Access::Public, get(async || live()))
-        .route("/health/ready", Access::Public, get(async |State(state): State<AppState>| readiness(&state.monitor)))
+        .route(
+            "/health/ready",
+            Access::Public,
+            get(async |State(state): State<AppState>| readiness(&state.monitor)),
+        )
 }
 
 async fn board(State(state): State<AppState>) -> Answer {

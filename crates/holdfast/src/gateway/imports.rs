@@ -213,7 +213,8 @@ struct Finish(Arc<Job>);
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.0.finish(Some("The import ended unexpectedly; what is counted as applied is applied.".to_owned()));
+        self.0
+            .finish(Some("The import ended unexpectedly; what is counted as applied is applied.".to_owned()));
     }
 }
 
@@ -234,7 +235,10 @@ async fn start(
     let dry_run = flag("dry_run", query.dry_run.as_ref())?;
     check_kind(request.headers())?;
     let place = state.imports.places.clone().try_acquire_owned().map_err(|_| {
-        Problem::unavailable("overloaded", format!("{RUNNING_MAX} imports are running already; it was not taken."))
+        Problem::unavailable(
+            "overloaded",
+            format!("{RUNNING_MAX} imports are running already; it was not taken."),
+        )
     })?;
     let (file, hash) = spool(request.into_body(), FILE_BYTES_MAX).await?;
     let claim = write.key.map(|key| Claim { key, content: content(hash, dry_run) });
@@ -269,17 +273,24 @@ fn accepted(state: &AppState, job: &Job, replayed: bool) -> Response {
 }
 
 fn check_kind(headers: &HeaderMap) -> Result<(), Problem> {
-    let kind = header_text(headers, "content-type").map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    let known = ["text/csv", "application/csv", "application/vnd.ms-excel", "text/plain", "application/octet-stream"];
+    let kind =
+        header_text(headers, "content-type").map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    let known =
+        ["text/csv", "application/csv", "application/vnd.ms-excel", "text/plain", "application/octet-stream"];
     if kind.is_none_or(|kind| known.iter().any(|known| kind.eq_ignore_ascii_case(known))) {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be text/csv."))
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The body must be text/csv.",
+    ))
 }
 
 /// Puts a body into a file without a name, which goes away with the last handle to it, and hashes it on the way.
 async fn spool(body: Body, bytes_max: u64) -> Result<(File, Sha256), Problem> {
-    let unreadable = || Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body did not arrive whole.");
+    let unreadable =
+        || Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body did not arrive whole.");
     let mut parts = body.into_data_stream();
     let mut spool = on_disk(|| Ok(Spool { file: tempfile::tempfile()?, hash: Sha256::new() })).await?;
     let mut gathered: Vec<Bytes> = Vec::new();
@@ -332,7 +343,8 @@ impl Spool {
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let done =
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     done.map_err(|error| {
         tracing::error!(%error, "an uploaded file could not be kept");
         Problem::unavailable("unavailable", "The server has no room for the file now; it was not taken.")

@@ -48,7 +48,10 @@ fn the_same_key_and_file_is_the_same_job_and_another_file_is_refused() {
     assert_eq!(before.id, first.id);
     for other in [claim(1, b"sku\nB", false), claim(1, b"sku\nA", true)] {
         let problem = imports.register(&job(Some(other))).err().expect("another content");
-        assert_eq!((problem.status, problem.code), (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"));
+        assert_eq!(
+            (problem.status, problem.code),
+            (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused")
+        );
     }
     assert!(matches!(imports.register(&job(Some(claim(2, b"sku\nA", false)))), Ok(Registered::New)));
     assert_eq!(first.import_id(), Uuid::from_u128(1), "its commands are those of the key");
@@ -81,12 +84,18 @@ fn a_job_says_how_it_stands() {
         progress.rows_applied = 2;
     });
     let running = shown(&job);
-    assert_eq!((&running["status"], &running["rows_read"], &running["finished_at"]), (&json!("running"), &json!(3), &Value::Null));
+    assert_eq!(
+        (&running["status"], &running["rows_read"], &running["finished_at"]),
+        (&json!("running"), &json!(3), &Value::Null)
+    );
     assert_eq!(serde_json::to_value(job.first_answer()).expect("plain data")["rows_read"], json!(0));
     job.position.store(17, Ordering::Relaxed);
     job.finish(None);
     let done = shown(&job);
-    assert_eq!((&done["status"], &done["position"], done.get("detail")), (&json!("done"), &json!("17"), None));
+    assert_eq!(
+        (&done["status"], &done["position"], done.get("detail")),
+        (&json!("done"), &json!("17"), None)
+    );
     job.progress.send_modify(|progress| progress.stopped = true);
     assert_eq!(shown(&job)["status"], json!("failed"), "the file was not read to its end");
 }
@@ -114,7 +123,8 @@ fn what_is_surely_no_csv_is_refused() {
 
 fn put_location(id: Uuid) -> Command {
     let body: PutLocation =
-        serde_json::from_value(json!({"code": "BLR", "name": "Bengaluru", "priority": 1})).expect("a location");
+        serde_json::from_value(json!({"code": "BLR", "name": "Bengaluru", "priority": 1}))
+            .expect("a location");
     Command::new(id, Actor::system(), CommandBody::PutLocation(body))
 }
 
@@ -146,7 +156,8 @@ async fn commands_that_a_full_queue_refuses_are_sent_again_under_the_same_ids() 
     });
     let id = Uuid::now_v7();
     let (_stop, stopping) = watch::channel(false);
-    let outcomes = decided(&dispatcher, vec![put_location(id)], stopping).await.expect("in the end it is decided");
+    let outcomes =
+        decided(&dispatcher, vec![put_location(id)], stopping).await.expect("in the end it is decided");
     assert!(outcomes[0].result.is_ok());
     assert_eq!(worker.await.expect("no panic"), [id, id, id]);
     database.store.close().await;
@@ -161,7 +172,9 @@ async fn an_import_gives_up_when_the_server_stops() {
     let dispatcher = Dispatcher::new(Publishers { orders, items, stock }, database.clone());
     let (stop, stopping) = watch::channel(false);
     stop.send_replace(true);
-    let error = decided(&dispatcher, vec![put_location(Uuid::now_v7())], stopping).await.expect_err("nobody is there");
+    let error = decided(&dispatcher, vec![put_location(Uuid::now_v7())], stopping)
+        .await
+        .expect_err("nobody is there");
     assert!(error.to_string().contains("stopping"), "{error}");
     database.store.close().await;
 }

@@ -134,7 +134,12 @@ impl ListQuery {
         }
         Ok(ItemQuery {
             query: given(self.query.as_ref()).map(str::to_owned),
-            brands: brands.into_iter().flatten().filter(|brand| !brand.is_empty()).map(str::to_owned).collect(),
+            brands: brands
+                .into_iter()
+                .flatten()
+                .filter(|brand| !brand.is_empty())
+                .map(str::to_owned)
+                .collect(),
             min_price: price("min_price", self.min_price.as_ref())?,
             max_price: price("max_price", self.max_price.as_ref())?,
             in_stock: flag("in_stock", self.in_stock.as_ref())?,
@@ -191,7 +196,12 @@ fn item_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> Resp
     }
 }
 
-async fn add(State(state): State<AppState>, caller: Caller, write: Write, Json(item): Json<AddItem>) -> Answer {
+async fn add(
+    State(state): State<AppState>,
+    caller: Caller,
+    write: Write,
+    Json(item): Json<AddItem>,
+) -> Answer {
     let command = write.command(&caller, None, CommandBody::AddItem(item))?;
     state
         .decide(&write, command, |outcome, decided| {
@@ -266,13 +276,20 @@ fn other_sku() -> Problem {
 }
 
 /// A PATCH's changes (RFC 7396): `null` takes away what is optional, and is an error elsewhere.
-fn merge_patch(sku: &Sku, if_match: Option<u64>, mut changes: Map<String, Value>) -> Result<CommandBody, Problem> {
+fn merge_patch(
+    sku: &Sku,
+    if_match: Option<u64>,
+    mut changes: Map<String, Value>,
+) -> Result<CommandBody, Problem> {
     match changes.remove("sku") {
         Some(named) if named != json!(sku) => return Err(other_sku()),
         Some(_) | None => {}
     }
     if changes.contains_key("if_match") {
-        return Err(Problem::invalid("if_match", "unknown field: the version is named by the header If-Match"));
+        return Err(Problem::invalid(
+            "if_match",
+            "unknown field: the version is named by the header If-Match",
+        ));
     }
     for (name, value) in &mut changes {
         if value.is_null() {
@@ -302,7 +319,12 @@ async fn change(
     state.decide(&write, command, |outcome, decided| item_answer(StatusCode::OK, outcome, decided)).await
 }
 
-async fn remove(State(state): State<AppState>, caller: Caller, write: Write, Path(sku): Path<String>) -> Answer {
+async fn remove(
+    State(state): State<AppState>,
+    caller: Caller,
+    write: Write,
+    Path(sku): Path<String>,
+) -> Answer {
     let sku: Sku = path_value(&sku, "item")?;
     let body = RemoveItem { sku, if_match: write.if_match.and_then(IfMatch::version) };
     let command = write.command(&caller, None, CommandBody::RemoveItem(body))?;
@@ -327,7 +349,8 @@ mod tests {
 
     #[test]
     fn a_patch_tells_absent_from_taken_away() {
-        let update = patch(json!({"image_url": null, "description": null, "brand": "Titan"})).expect("a good patch");
+        let update =
+            patch(json!({"image_url": null, "description": null, "brand": "Titan"})).expect("a good patch");
         assert_eq!((update.sku, update.if_match), (sku(), Some(3)));
         assert_eq!(update.image_url, Some(None));
         assert_eq!(update.max_per_order, None);
@@ -347,13 +370,18 @@ mod tests {
             json!({"price": {"amount": -1, "currency": "INR"}}),
         ] {
             let problem = patch(changes.clone()).expect_err(&changes.to_string());
-            assert_eq!((problem.status, problem.code), (StatusCode::BAD_REQUEST, "invalid_request"), "{changes}");
+            assert_eq!(
+                (problem.status, problem.code),
+                (StatusCode::BAD_REQUEST, "invalid_request"),
+                "{changes}"
+            );
         }
     }
 
     #[test]
     fn a_put_takes_away_what_it_does_not_name() {
-        let body = json!({"brand": "T", "model": "M", "description": "", "price": {"amount": 1, "currency": "INR"}});
+        let body =
+            json!({"brand": "T", "model": "M", "description": "", "price": {"amount": 1, "currency": "INR"}});
         let whole: WholeItem = serde_json::from_value(body).expect("a whole item");
         let update = whole.update(sku(), None);
         assert_eq!((update.image_url, update.max_per_order), (Some(None), Some(None)));
@@ -363,13 +391,15 @@ mod tests {
 
     fn list_query(text: &str) -> Result<ItemQuery, Problem> {
         let fields = text.split('&').map(|pair| pair.split_once('=').expect("a pair"));
-        let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let fields: Map<String, Value> =
+            fields.map(|(name, value)| (name.to_owned(), json!(value))).collect();
         serde_json::from_value::<ListQuery>(Value::Object(fields)).expect("known parameters").parse()
     }
 
     #[test]
     fn parameters_without_a_value_ask_for_nothing() {
-        let query = list_query("query=&brand=&min_price=&max_price=&in_stock=true&sort=").expect("the contract's line");
+        let query = list_query("query=&brand=&min_price=&max_price=&in_stock=true&sort=")
+            .expect("the contract's line");
         assert_eq!((query.query, query.brands.len(), query.min_price, query.in_stock), (None, 0, None, true));
         let query = list_query("brand=Taraka, Meru,&max_price=5").expect("two brands");
         assert_eq!((query.brands, query.max_price), (vec!["Taraka".to_owned(), "Meru".to_owned()], Some(5)));
@@ -377,7 +407,15 @@ mod tests {
 
     #[test]
     fn a_parameter_that_does_not_fit_is_refused() {
-        for text in ["in_stock=yes", "min_price=-1", "max_price=1.5", "sort=colour", "limit=0", "limit=201", "cursor=x"] {
+        for text in [
+            "in_stock=yes",
+            "min_price=-1",
+            "max_price=1.5",
+            "sort=colour",
+            "limit=0",
+            "limit=201",
+            "cursor=x",
+        ] {
             assert!(list_query(text).is_err(), "{text}");
         }
     }

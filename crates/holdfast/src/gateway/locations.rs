@@ -10,17 +10,21 @@ use holdfast_domain::{Answer as Decided, CommandBody, Location, LocationCode, Ou
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::with_position;
+use super::answer::{self, with_position};
 use super::caller::{Access, Caller};
 use super::items::etag;
 use super::problem::{Answer, Problem};
-use super::request::{AtLeast, IfMatch, Json, Query, Write, command_body, cursor, page_limit, parse_cursor, path_value};
+use super::request::{
+    AtLeast, IfMatch, Json, Query, Write, command_body, cursor, page_limit, parse_cursor, path_value,
+};
 use super::{AppState, Routes};
 
 pub fn routes(routes: Routes) -> Routes {
-    routes
-        .route("/v1/locations", Access::Staff, get(list).post(add))
-        .route("/v1/locations/{code}", Access::Staff, get(one).merge(put(replace)))
+    routes.route("/v1/locations", Access::Staff, get(list).post(add)).route(
+        "/v1/locations/{code}",
+        Access::Staff,
+        get(one).merge(put(replace)),
+    )
 }
 
 // Reading.
@@ -57,7 +61,7 @@ async fn list(State(state): State<AppState>, _at_least: AtLeast, Query(query): Q
     let after = parse_cursor::<Place>(query.cursor.as_deref())?.map(|place| place.after);
     let limit = page_limit(query.limit.as_deref())?;
     let (items, next_cursor) = page(state.model.locations(), after.as_ref(), limit);
-    Ok(JsonAnswer(json!({ "items": items, "next_cursor": next_cursor })).into_response())
+    Ok(answer::page(&items, next_cursor.as_deref()))
 }
 
 async fn one(State(state): State<AppState>, _at_least: AtLeast, Path(code): Path<String>) -> Answer {

@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::IntoResponse;
-use axum::{Extension, Json};
 use holdfast_domain::{LocationCode, Movement, MovementKind, Position, Sku, Timestamp};
 use holdfast_store::{Database, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::AppState;
 use super::problem::{Answer, Problem};
 use super::request::{AT_LEAST_WAIT, Query, at_least, cursor, page_limit, parse_cursor, path_value};
+use super::{AppState, answer};
 use crate::follow::movements::wait_for;
 
 /// Movements that one page looks at for a location before it says that there may be more.
@@ -180,9 +178,10 @@ pub(super) async fn list(
         let name = names.name(&state.database, &movement.actor).await?;
         named.push((movement, name));
     }
-    let items: Vec<MovementBody<'_>> = named.iter().map(|(movement, name)| MovementBody::new(movement, name)).collect();
+    let items: Vec<MovementBody<'_>> =
+        named.iter().map(|(movement, name)| MovementBody::new(movement, name)).collect();
     let next_cursor = next.map(|place| cursor(&place));
-    Ok(Json(json!({ "items": items, "next_cursor": next_cursor })).into_response())
+    Ok(answer::page(&items, next_cursor.as_deref()))
 }
 
 /// A page, and where the next one begins. A page of a location may be short and still have a next one: the search

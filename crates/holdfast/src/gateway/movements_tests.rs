@@ -2,7 +2,7 @@
 
 use holdfast_domain::Role;
 use holdfast_store::accounts::{Account, ApiKey, Change};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::clock;
@@ -39,7 +39,8 @@ fn movement(position: u64, location: &str) -> Movement {
 async fn pages(database: &Database, location: Option<&LocationCode>, limit: usize) -> Vec<Vec<u64>> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let (movements, next) = page(database, &sku(), location, after, limit).await.expect("a sound database");
+        let (movements, next) =
+            page(database, &sku(), location, after, limit).await.expect("a sound database");
         found.push(movements.iter().map(|movement| movement.position.0).collect());
         let Some(place) = next else { return found };
         let text = cursor(&place);
@@ -78,8 +79,13 @@ async fn people_and_keys_are_called_by_their_names() {
         created_at: clock::now(),
     };
     assert_eq!(database.accounts.add_account(added, None).await.expect("a sound database"), Change::Done(()));
-    let added =
-        ApiKey { id: key, name: "till".to_owned(), role: Role::Service, hash: [1; 32], created_at: clock::now() };
+    let added = ApiKey {
+        id: key,
+        name: "till".to_owned(),
+        role: Role::Service,
+        hash: [1; 32],
+        created_at: clock::now(),
+    };
     assert_eq!(database.accounts.add_api_key(added, None).await.expect("a sound database"), Change::Done(()));
     let names = ActorNames::new();
     for (actor, name) in [
@@ -106,7 +112,10 @@ fn an_adjustment_shows_its_reason_and_its_note_apart() {
         let body = serde_json::to_value(MovementBody::new(&movement, "asha")).expect("plain data");
         (body["reason"].clone(), body.get("note").cloned())
     };
-    assert_eq!(shown(MovementKind::Adjustment, "damage: fell: twice"), (json!("damage"), Some(json!("fell: twice"))));
+    assert_eq!(
+        shown(MovementKind::Adjustment, "damage: fell: twice"),
+        (json!("damage"), Some(json!("fell: twice")))
+    );
     assert_eq!(shown(MovementKind::Adjustment, "loss"), (json!("loss"), None::<Value>));
     assert_eq!(shown(MovementKind::Receipt, "PO: 7"), (json!("PO: 7"), None::<Value>));
 }

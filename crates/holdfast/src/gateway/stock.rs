@@ -10,12 +10,13 @@ use holdfast_domain::command::{
     AdjustStock, ChangeIncoming, CountStock, MoveUnavailable, ReceiveStock, SetLevels, TransferStock,
 };
 use holdfast_domain::{
-    Answer as Decided, CommandBody, LocationCode, Outcome, Position, Rejection, Sku, StockRow, Timestamp, Units,
+    Answer as Decided, CommandBody, LocationCode, Outcome, Position, Rejection, Sku, StockRow, Timestamp,
+    Units,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answer::with_position;
+use super::answer::{self, with_position};
 use super::caller::{Access, Caller};
 use super::items::flag;
 use super::movements::{self, ActorNames, MovementBody};
@@ -26,10 +27,13 @@ use crate::follow::read_model::StockQuery;
 
 /// SKUs in one query at most.
 const QUERY_SKUS_MAX: usize = 500;
+/// What a POST can be sent to beside the SKUs.
+const OPERATIONS: [&str; 7] =
+    ["query", "receipts", "adjustments", "counts", "transfers", "unavailable", "incoming"];
 
 pub fn routes(routes: Routes) -> Routes {
     let names = Extension(ActorNames::new());
-    routes
+    let routes = routes
         .route("/v1/stock", Access::StaffOrService, get(list))
         .route("/v1/stock/query", Access::StaffOrService, post(query))
         .route("/v1/stock/{sku}", Access::StaffOrService, get(one))
@@ -40,7 +44,14 @@ pub fn routes(routes: Routes) -> Routes {
         .route("/v1/stock/counts", Access::Staff, post(count))
         .route("/v1/stock/transfers", Access::Staff, post(transfer))
         .route("/v1/stock/unavailable", Access::Staff, post(move_unavailable))
-        .route("/v1/stock/incoming", Access::Staff, post(change_incoming))
+        .route("/v1/stock/incoming", Access::Staff, post(change_incoming));
+    // An item may be called like an operation; its stock can be read all the same.
+    OPERATIONS.into_iter().fold(routes, |routes, name| {
+        let read = async move |State(state): State<AppState>, at_least: AtLeast, query: Query<OneQuery>| {
+            one(State(state), at_least, Path(name.to_owned()), query).await
+        };
+        routes.route(&format!("/v1/stock/{name}"), Access::StaffOrService, get(read))
+    })
 }
 
 /// The counters of a SKU, at one location or over all. Units.
@@ -136,8 +147,9 @@ impl OneQuery {
             Timestamp::parse(at).map_err(|error| Problem::invalid("at", error.0))?;
         }
         if let Some(position) = &self.position {
-            let position: Position =
-                position.parse().map_err(|error: holdfast_domain::ValueError| Problem::invalid("position", error.0))?;
+            let position: Position = position
+                .parse()
+                .map_err(|error: holdfast_domain::ValueError| Problem::invalid("position", error.0))?;
             if position > now {
                 return Err(Problem::invalid("position", "is after the end of the log"));
             }
@@ -167,6 +179,12 @@ struct Skus {
     skus: Vec<Sku>,
 }
 
+#[derive(Serialize)]
+struct Found<'a> {
+    items: Vec<StockBody<'a>>,
+    unknown: Vec<&'a Sku>,
+}
+
 async fn query(State(state): State<AppState>, _at_least: AtLeast, Json(Skus { skus }): Json<Skus>) -> Answer {
     if !(1..=QUERY_SKUS_MAX).contains(&skus.len()) {
         return Err(Problem::invalid("skus", format!("must be 1 to {QUERY_SKUS_MAX} SKUs")));
@@ -182,7 +200,7 @@ async fn query(State(state): State<AppState>, _at_least: AtLeast, Json(Skus { sk
     }
     let items: Vec<StockBody<'_>> =
         found.iter().map(|(sku, stock, position)| StockBody::new(sku, &stock.stock, *position)).collect();
-    Ok(with_position(StatusCode::OK, before, &json!({ "items": items, "unknown": unknown })))
+    Ok(with_position(StatusCode::OK, before, &Found { items, unknown }))
 }
 
 #[derive(Deserialize)]
@@ -215,9 +233,10 @@ async fn list(State(state): State<AppState>, _at_least: AtLeast, Query(query): Q
     // What is read after this is at least as new.
     let position = state.model.position();
     let (page, next) = state.model.stock_list(&wanted);
-    let items: Vec<StockBody<'_>> = page.iter().map(|(sku, rows)| StockBody::new(sku, rows, position)).collect();
+    let items: Vec<StockBody<'_>> =
+        page.iter().map(|(sku, rows)| StockBody::new(sku, rows, position)).collect();
     let next_cursor = next.and_then(|after| Sku::new(after).ok()).map(|after| cursor(&Place { after }));
-    Ok(JsonAnswer(json!({ "items": items, "next_cursor": next_cursor })).into_response())
+    Ok(answer::page(&items, next_cursor.as_deref()))
 }
 
 // Changing.
@@ -261,11 +280,21 @@ async fn receive(
     moved(state, caller, write, CommandBody::ReceiveStock(body)).await
 }
 
-async fn adjust(State(state): State<AppState>, caller: Caller, write: Write, Json(body): Json<AdjustStock>) -> Answer {
+async fn adjust(
+    State(state): State<AppState>,
+    caller: Caller,
+    write: Write,
+    Json(body): Json<AdjustStock>,
+) -> Answer {
     moved(state, caller, write, CommandBody::AdjustStock(body)).await
 }
 
-async fn count(State(state): State<AppState>, caller: Caller, write: Write, Json(body): Json<CountStock>) -> Answer {
+async fn count(
+    State(state): State<AppState>,
+    caller: Caller,
+    write: Write,
+    Json(body): Json<CountStock>,
+) -> Answer {
     moved(state, caller, write, CommandBody::CountStock(body)).await
 }
 

@@ -7,9 +7,11 @@ use super::caller::Access;
 use super::problem::{Answer, Problem};
 
 pub fn routes(routes: Routes) -> Routes {
-    routes
-        .route("/v1/webhooks", Access::Admin, get(not_here).post(not_here))
-        .route("/v1/webhooks/{id}", Access::Admin, delete(not_here))
+    routes.route("/v1/webhooks", Access::Admin, get(not_here).post(not_here)).route(
+        "/v1/webhooks/{id}",
+        Access::Admin,
+        delete(not_here),
+    )
 }
 
 async fn not_here() -> Answer {
