@@ -14,7 +14,6 @@ use holdfast_domain::{
     Units,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::answer::{self, with_position};
 use super::caller::{Access, Caller};
@@ -368,6 +367,8 @@ fn named_by_path(rejection: &Rejection) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn row(location: &str, on_hand: i64, allocated: i64) -> StockRow {
