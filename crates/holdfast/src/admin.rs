@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use holdfast_domain::{Actor, Position, Role};
-use holdfast_store::accounts::{Account, ApiKey, Change};
 use holdfast_store::Database;
+use holdfast_store::accounts::{Account, ApiKey, Change};
 use uuid::Uuid;
 
 use crate::config::{self, DataSettings};
@@ -108,7 +108,11 @@ pub async fn restore(settings: &DataSettings, file: &Path) -> anyhow::Result<()>
 pub async fn migrate(settings: &DataSettings) -> anyhow::Result<()> {
     let database = Database::open_sqlite(&settings.database).await?;
     let head = database.store.head().await?;
-    println!("{} is at this version; its log ends at position {}", settings.database.display(), head.position);
+    println!(
+        "{} is at this version; its log ends at position {}",
+        settings.database.display(),
+        head.position
+    );
     Ok(())
 }
 
@@ -128,7 +132,9 @@ pub async fn add_account(settings: &DataSettings, name: &str, role: Role) -> any
     match database.accounts.add_account(account, None).await? {
         Change::Done(()) => println!("{name} may sign in as {}", role.as_str()),
         Change::NameTaken => bail!("the name {name} is taken"),
-        Change::NotFound | Change::Replayed(_) => unreachable!("a new account without a key is added or taken"),
+        Change::NotFound | Change::Replayed(_) => {
+            unreachable!("a new account without a key is added or taken")
+        }
     }
     Ok(())
 }
@@ -182,4 +188,3 @@ fn ask(question: &str) -> anyhow::Result<String> {
     read?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
-

@@ -104,7 +104,8 @@ fn file(args: &DataArgs) -> anyhow::Result<File> {
     if !named && !path.exists() {
         return Ok(File::default());
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("config: {} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("config: {} cannot be read", path.display()))?;
     toml::from_str(&text).map_err(|error| {
         let place = error.span().map(|span| text[..span.start].lines().count().max(1));
         let line = place.map(|line| format!(" line {line}")).unwrap_or_default();
@@ -113,7 +114,8 @@ fn file(args: &DataArgs) -> anyhow::Result<File> {
 }
 
 fn data_settings(args: &DataArgs, file: &File) -> anyhow::Result<DataSettings> {
-    let data = args.data.clone().or_else(|| file.data.clone()).unwrap_or_else(|| PathBuf::from("holdfast-data"));
+    let data =
+        args.data.clone().or_else(|| file.data.clone()).unwrap_or_else(|| PathBuf::from("holdfast-data"));
     let database = match args.database.clone().or_else(|| file.database.clone()) {
         None => data.join("holdfast.db"),
         Some(url) => match url.strip_prefix("sqlite:") {
@@ -125,7 +127,8 @@ fn data_settings(args: &DataArgs, file: &File) -> anyhow::Result<DataSettings> {
         },
     };
     let log = args.log.clone().or_else(|| file.log.clone()).unwrap_or_else(|| "info".to_owned());
-    let format = args.log_format.clone().or_else(|| file.log_format.clone()).unwrap_or_else(|| "text".to_owned());
+    let format =
+        args.log_format.clone().or_else(|| file.log_format.clone()).unwrap_or_else(|| "text".to_owned());
     let log_json = match format.as_str() {
         "text" => false,
         "json" => true,

@@ -81,11 +81,19 @@ impl Tasks {
         self.follow.stop.subscribe()
     }
 
-    pub fn accept(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    pub fn accept(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
         self.accept.spawn(name, task);
     }
 
-    pub fn work(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    pub fn work(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
         self.work.spawn(name, task);
     }
 

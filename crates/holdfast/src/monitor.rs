@@ -70,7 +70,12 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    pub fn new(database: Database, model: Arc<ReadModel>, audit: Arc<Audit>, publishers: Publishers) -> Arc<Self> {
+    pub fn new(
+        database: Database,
+        model: Arc<ReadModel>,
+        audit: Arc<Audit>,
+        publishers: Publishers,
+    ) -> Arc<Self> {
         let instance = format!("process-{}", std::process::id());
         Arc::new(Self { instance, database, model, audit, publishers, state: Mutex::default() })
     }

@@ -35,15 +35,8 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 7] = [
-        Role::Gateway,
-        Role::Orders,
-        Role::Items,
-        Role::Stock,
-        Role::Relay,
-        Role::Projector,
-        Role::Monitor,
-    ];
+    pub const ALL: [Role; 7] =
+        [Role::Gateway, Role::Orders, Role::Items, Role::Stock, Role::Relay, Role::Projector, Role::Monitor];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -133,8 +126,14 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         match role {
             Role::Gateway => {
                 let reads = database.reads.clone();
-                tasks.follow("follower", follower::run(model.clone(), reads.clone(), committed.subscribe(), tasks.stopping()));
-                tasks.follow("stats", stats::run(statistics.clone(), reads, committed.subscribe(), tasks.stopping()));
+                tasks.follow(
+                    "follower",
+                    follower::run(model.clone(), reads.clone(), committed.subscribe(), tasks.stopping()),
+                );
+                tasks.follow(
+                    "stats",
+                    stats::run(statistics.clone(), reads, committed.subscribe(), tasks.stopping()),
+                );
                 let state: AppState = Arc::new(Gateway {
                     settings: settings.gateway.clone(),
                     dispatcher: Dispatcher::new(publishers.clone(), database.clone()),
@@ -143,14 +142,19 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                     auth: auth::Auth::new(database.accounts.clone()),
                     limits: limits::Limits::new(),
                     stats: statistics.clone(),
-                    audit: audited.clone(),
                     monitor: watching.clone(),
                     metrics: metrics.clone(),
                     imports: imports::Imports::new(),
                     stopping: tasks.accepting(),
                 });
-                tasks.follow("heartbeat", monitor::keep_beating(watching.beat(Role::Gateway), tasks.stopping()));
-                tasks.accept("pending", resend_pending(state.dispatcher.clone(), database.clone(), tasks.accepting()));
+                tasks.follow(
+                    "heartbeat",
+                    monitor::keep_beating(watching.beat(Role::Gateway), tasks.stopping()),
+                );
+                tasks.accept(
+                    "pending",
+                    resend_pending(state.dispatcher.clone(), database.clone(), tasks.accepting()),
+                );
                 if let Some(listener) = metrics_listener.as_ref() {
                     tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
                 }
@@ -159,27 +163,46 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             }
             Role::Orders => {
                 tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
-                tasks.work("sweep", worker::sweep(database.store.clone(), committed.clone(), tasks.draining()));
+                tasks.work(
+                    "sweep",
+                    worker::sweep(database.store.clone(), committed.clone(), tasks.draining()),
+                );
             }
-            Role::Items => tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining())),
+            Role::Items => {
+                tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining()))
+            }
             Role::Stock => {
                 tasks.work("stock", worker(CommandQueue::Stock, Role::Stock).run(tasks.draining()));
             }
             Role::Relay => {
                 let (store, reads) = (database.store.clone(), database.reads.clone());
-                tasks.follow("movements", movements::run(store, reads, committed.subscribe(), tasks.stopping()));
-                tasks.follow("heartbeat", monitor::keep_beating(watching.beat(Role::Relay), tasks.stopping()));
+                tasks.follow(
+                    "movements",
+                    movements::run(store, reads, committed.subscribe(), tasks.stopping()),
+                );
+                tasks
+                    .follow("heartbeat", monitor::keep_beating(watching.beat(Role::Relay), tasks.stopping()));
             }
             // The shared read model in Redis: nothing to do without it.
             Role::Projector => {}
             Role::Monitor => {
                 tasks.follow("monitor", watching.clone().run(tasks.stopping()));
-                tasks.follow("audit", audit::run(audited.clone(), database.reads.clone(), committed.subscribe(), tasks.stopping()));
-                tasks.follow("heartbeat", monitor::keep_beating(watching.beat(Role::Monitor), tasks.stopping()));
+                tasks.follow(
+                    "audit",
+                    audit::run(
+                        audited.clone(),
+                        database.reads.clone(),
+                        committed.subscribe(),
+                        tasks.stopping(),
+                    ),
+                );
+                tasks.follow(
+                    "heartbeat",
+                    monitor::keep_beating(watching.beat(Role::Monitor), tasks.stopping()),
+                );
             }
         }
     }
-    drop(worker);
     if let Some(listener) = metrics_listener {
         let router = gateway::observability_router(metrics.clone(), watching.clone());
         tasks.accept("metrics", server::serve(listener, router, tasks.accepting()));
@@ -221,7 +244,9 @@ async fn resend_pending(
             Ok(pending) => {
                 for one in pending {
                     let command = one.command;
-                    if let Err(not_taken) = dispatcher.publishers().of(command.body.queue()).publish(vec![command]) {
+                    if let Err(not_taken) =
+                        dispatcher.publishers().of(command.body.queue()).publish(vec![command])
+                    {
                         tracing::warn!(%not_taken, "pending commands wait for room in the queue");
                         break;
                     }

@@ -92,7 +92,8 @@ impl Worker {
     async fn decide(&self, commands: Vec<Command>) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
         let commands = Arc::new(commands);
         let mut outcomes = Vec::with_capacity(commands.len());
-        let mut parts = vec![0..commands.len()];
+        let whole = 0..commands.len();
+        let mut parts = Vec::from([whole]);
         while let Some(part) = parts.pop() {
             let slice = if part.len() == commands.len() {
                 commands.clone()

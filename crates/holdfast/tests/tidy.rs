@@ -85,8 +85,19 @@ fn crates_depend_only_downwards() {
 #[test]
 fn the_domain_knows_no_clock_randomness_io_or_async() {
     let words = [
-        "tokio", "async ", "std::fs", "std::net", "std::env", "SystemTime", "Instant::now", "now_v7", "new_v4",
-        "Timestamp::now", "thread::", "rusqlite", "axum",
+        "tokio",
+        "async ",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "SystemTime",
+        "Instant::now",
+        "now_v7",
+        "new_v4",
+        "Timestamp::now",
+        "thread::",
+        "rusqlite",
+        "axum",
     ];
     nobody_says("crates/domain/src", &words, &[], "the domain is pure");
 }
@@ -101,7 +112,12 @@ fn only_config_reads_the_environment() {
 
 #[test]
 fn only_the_clock_asks_for_the_time() {
-    nobody_says("crates/holdfast/src", &["SystemTime", "Timestamp::now"], &["clock.rs"], "time comes from clock.rs");
+    nobody_says(
+        "crates/holdfast/src",
+        &["SystemTime", "Timestamp::now"],
+        &["clock.rs"],
+        "time comes from clock.rs",
+    );
     nobody_says("crates/store/src", &["SystemTime", "Timestamp::now"], &[], "time is handed in");
 }
 
@@ -115,8 +131,20 @@ fn only_the_store_knows_sql() {
 #[test]
 fn licences_of_all_dependencies_are_known_and_free() {
     let free = [
-        "MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "CC0-1.0", "MIT-0",
-        "Unlicense", "BSL-1.0", "0BSD", "Apache-2.0 WITH LLVM-exception", "CDLA-Permissive-2.0",
+        "MIT",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "ISC",
+        "Zlib",
+        "Unicode-3.0",
+        "CC0-1.0",
+        "MIT-0",
+        "Unlicense",
+        "BSL-1.0",
+        "0BSD",
+        "Apache-2.0 WITH LLVM-exception",
+        "CDLA-Permissive-2.0",
     ];
     for package in metadata()["packages"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("a name");

@@ -455,7 +455,7 @@ impl ReadModel {
     /// Stock by SKU, and where the next page begins. Archived items are listed while units of them are on hand.
     pub fn stock_list(&self, query: &StockQuery) -> (Vec<(Sku, Vec<StockRow>)>, Option<String>) {
         use std::ops::Bound::{Excluded, Unbounded};
-        let after = query.cursor.as_ref().map(|cursor| Sku::new(cursor));
+        let after = query.cursor.as_ref().map(Sku::new);
         let from = match &after {
             None => Unbounded,
             Some(Ok(sku)) => Excluded(sku),

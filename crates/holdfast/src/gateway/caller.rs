@@ -67,10 +67,6 @@ impl Caller {
         Ok(Actor::new(who.id.to_string(), who.role))
     }
 
-    pub fn role(&self) -> Option<Role> {
-        self.0.as_ref().map(|who| who.role)
-    }
-
     /// What idempotency keys are scoped to: the account, or `anonymous`.
     pub fn scope(&self) -> String {
         self.0.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.id.to_string())
@@ -86,7 +82,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// The layer behind every route: finds out who calls and lets in whom the route allows.
-pub async fn enforce(State((state, access)): State<(AppState, Access)>, mut request: Request, next: Next) -> Response {
+pub async fn enforce(
+    State((state, access)): State<(AppState, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match identify(&state, access, request.method(), request.headers()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
@@ -96,7 +96,12 @@ pub async fn enforce(State((state, access)): State<(AppState, Access)>, mut requ
     }
 }
 
-async fn identify(state: &AppState, access: Access, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
+async fn identify(
+    state: &AppState,
+    access: Access,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
     let public = matches!(access, Access::Public);
     let Some(credential) = auth::credential(headers) else {
         return if public { Ok(Caller(None)) } else { Err(Problem::unauthorised()) };

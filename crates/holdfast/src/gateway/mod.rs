@@ -38,13 +38,12 @@ use axum::routing::MethodRouter;
 use holdfast_store::Database;
 
 use crate::config::GatewaySettings;
-use crate::follow::audit::Audit;
 use crate::follow::read_model::ReadModel;
 use crate::follow::stats::Stats;
 use crate::monitor::Monitor;
 use caller::Access;
-pub use metrics::observability_router;
 use dispatcher::Dispatcher;
+pub use metrics::observability_router;
 
 /// What handlers reach: each of these is one room, and none holds request state.
 pub struct Gateway {
@@ -55,7 +54,6 @@ pub struct Gateway {
     pub auth: auth::Auth,
     pub limits: limits::Limits,
     pub stats: Arc<Stats>,
-    pub audit: Arc<Audit>,
     pub monitor: Arc<Monitor>,
     pub metrics: Arc<metrics::Metrics>,
     pub imports: imports::Imports,
