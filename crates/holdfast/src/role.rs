@@ -165,7 +165,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
                 tasks.work(
                     "sweep",
-                    worker::sweep(database.store.clone(), committed.clone(), tasks.draining()),
+                    worker::sweep(database.clone(), committed.clone(), tasks.draining()),
                 );
             }
             Role::Items => {

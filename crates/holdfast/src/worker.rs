@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_bus::{Consumer, Delivery, NotTaken};
 use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
-use holdfast_store::{Committed, Store, StoreError, plan};
+use holdfast_store::{Committed, Database, Store, StoreError, plan};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock;
@@ -27,6 +27,9 @@ const TRIES_MAX: u32 = 3;
 const RETRY_WAIT: Duration = Duration::from_millis(50);
 /// How often an idle worker shows that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// How often outcomes, sessions and idempotency keys that are out of date are deleted, and how many at a time.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const PRUNE_OUTCOMES_MAX: usize = 10_000;
 /// How often due holds are looked for on SKUs that nobody orders.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
@@ -107,7 +110,7 @@ impl Worker {
                     tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
                     return Ok(Err(NotTaken::Unavailable(error.to_string())));
                 }
-                Err(error @ (StoreError::Damaged(_) | StoreError::Newer { .. })) => return Err(error.into()),
+                Err(error @ (StoreError::Damaged(_) | StoreError::Newer { .. } | StoreError::Closed)) => return Err(error.into()),
                 Err(error) if part.len() == 1 => {
                     let command = &commands[part.start];
                     tracing::error!(%error, id = %command.id, kind = command.body.kind(), "a command cannot be processed");
@@ -161,10 +164,11 @@ fn announce(sender: &broadcast::Sender<Arc<Committed>>, committed: Option<Commit
 
 /// Ends holds that are due on SKUs which nobody touches: within half a second of their time.
 pub async fn sweep(
-    store: Arc<dyn Store>,
+    database: Database,
     committed: broadcast::Sender<Arc<Committed>>,
     mut drain: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let store = &database.store;
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     let mut pruned = Instant::now();
     loop {
@@ -186,10 +190,11 @@ pub async fn sweep(
                 Err(error) => tracing::warn!(%error, "due holds could not be ended"),
             }
         }
-        if pruned.elapsed() > Duration::from_secs(60) {
+        if pruned.elapsed() > PRUNE_EVERY {
             pruned = Instant::now();
-            if let Err(error) = store.prune_outcomes(now, 10_000).await {
-                tracing::warn!(%error, "old outcomes could not be pruned");
+            let outcomes = store.prune_outcomes(now, PRUNE_OUTCOMES_MAX).await.map(drop);
+            if let Err(error) = outcomes.and(database.accounts.prune_accounts(now).await) {
+                tracing::warn!(%error, "what is out of date could not be pruned");
             }
         }
     }

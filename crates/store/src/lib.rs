@@ -51,6 +51,9 @@ pub enum StoreError {
     /// What was read contradicts itself.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// It was closed, or its writer is gone: this process can do no more with it.
+    #[error("the database is closed")]
+    Closed,
     #[error("{0}")]
     Other(String),
 }

@@ -155,7 +155,7 @@ async fn stop_one<T>(jobs: &mpsc::Sender<Job<T>>) {
 }
 
 fn closed() -> StoreError {
-    StoreError::Other("the database is closed".to_owned())
+    StoreError::Closed
 }
 
 fn open_writer(path: &Path) -> Result<Connection> {
