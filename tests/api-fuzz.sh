@@ -27,9 +27,9 @@ done
 [ -n "$url" ] || { echo "the server did not start"; cat "$folder/log"; exit 1; }
 key=$("$binary" api-keys add fuzz --role admin --data "$folder/data")
 
-"$tools/bin/schemathesis" run "$url/openapi.json" \
+"$tools/bin/schemathesis" --config-file "$root/tests/schemathesis.toml" run "$url/openapi.json" \
   --header "Authorization: Bearer $key" \
-  --max-examples "${EXAMPLES:-20}" --seed 1 --workers 2 \
+  --max-examples "${EXAMPLES:-20}" --seed "${SEED:-1}" --workers 2 \
   --exclude-path /v1/stream --request-timeout 20 \
   --checks all --no-color
 "$binary" verify --data "$folder/data"

@@ -13,6 +13,7 @@ pub mod event;
 pub mod hold;
 pub mod item;
 pub mod ledger;
+pub mod objects;
 pub mod order;
 pub mod outcome;
 pub mod stock;

@@ -458,9 +458,10 @@ impl fmt::Display for Position {
 impl FromStr for Position {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| ValueError("must be a position as given by this server".to_owned()))
+        // Rust reads "+5" as a number too.
+        let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.map(Self).ok_or_else(|| ValueError("must be a position as given by this server".to_owned()))
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::command::{CommandBody, KINDS};
+use crate::objects::Objects;
 use crate::values::Timestamp;
 
 /// Where a JSON document is not what it should be.
@@ -24,7 +25,7 @@ impl FieldError {
 
 /// Reads a value and names the field where it does not fit.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(Objects(value)).map_err(|error| {
         let field = error.path().to_string();
         let field = if field == "." { String::new() } else { field };
         FieldError { field, message: error.into_inner().to_string() }

@@ -163,10 +163,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             }
             Role::Orders => {
                 tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
-                tasks.work(
-                    "sweep",
-                    worker::sweep(database.clone(), committed.clone(), tasks.draining()),
-                );
+                tasks.work("sweep", worker::sweep(database.clone(), committed.clone(), tasks.draining()));
             }
             Role::Items => {
                 tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining()))

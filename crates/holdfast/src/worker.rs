@@ -110,7 +110,9 @@ impl Worker {
                     tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
                     return Ok(Err(NotTaken::Unavailable(error.to_string())));
                 }
-                Err(error @ (StoreError::Damaged(_) | StoreError::Newer { .. } | StoreError::Closed)) => return Err(error.into()),
+                Err(error @ (StoreError::Damaged(_) | StoreError::Newer { .. } | StoreError::Closed)) => {
+                    return Err(error.into());
+                }
                 Err(error) if part.len() == 1 => {
                     let command = &commands[part.start];
                     tracing::error!(%error, id = %command.id, kind = command.body.kind(), "a command cannot be processed");

@@ -206,7 +206,7 @@ pub trait Store: Send + Sync {
     /// Records commands as pending (idempotent by id) before they are answered 202.
     async fn add_pending(&self, pending: Vec<Pending>) -> Result<()>;
     /// Settles a pending command that will never be decided: an order becomes `rejected` with `not_processable`.
-    async fn remove_pending(&self, id: Uuid) -> Result<()>;
+    async fn remove_pending(&self, clock: Timestamp, id: Uuid) -> Result<()>;
     /// Pending commands recorded before `before`, oldest first.
     async fn pending_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>>;
 

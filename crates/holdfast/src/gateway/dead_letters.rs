@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Routes;
 use super::caller::Access;
 use super::problem::{Answer, Problem};
-use super::request::{Query, Write, page_limit};
+use super::request::{AtLeast, Query, Write, page_limit};
 
 pub fn routes(routes: Routes) -> Routes {
     routes
@@ -27,7 +27,7 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-async fn list(Query(query): Query<ListQuery>) -> Answer {
+async fn list(_at_least: AtLeast, Query(query): Query<ListQuery>) -> Answer {
     page_limit(query.limit.as_deref())?;
     if query.cursor.is_some() {
         return Err(Problem::invalid("cursor", "must be a next_cursor of this list"));

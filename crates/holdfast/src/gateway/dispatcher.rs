@@ -1,10 +1,12 @@
 //! From a request to a decision: hands commands to the bus, waits for their outcomes, and knows what to say when
 //! they do not come in time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_bus::{NotTaken, Publisher, Reply};
-use holdfast_domain::{Command, CommandQueue, Outcome};
+use holdfast_domain::{Command, CommandQueue, Outcome, Position};
 use holdfast_store::{Database, Pending};
 use tokio::sync::oneshot;
 
@@ -44,11 +46,18 @@ pub enum Decision {
 pub struct Dispatcher {
     publishers: Publishers,
     database: Database,
+    /// The highest position that this gateway has answered with.
+    answered: Arc<AtomicU64>,
 }
 
 impl Dispatcher {
     pub fn new(publishers: Publishers, database: Database) -> Self {
-        Self { publishers, database }
+        Self { publishers, database, answered: Arc::default() }
+    }
+
+    /// The highest position that this gateway has answered a write with: reads through it had better show that.
+    pub fn answered(&self) -> Position {
+        Position(self.answered.load(Ordering::Relaxed))
     }
 
     pub fn publishers(&self) -> &Publishers {
@@ -82,7 +91,13 @@ impl Dispatcher {
             (Err(not_taken), false) => return Err(not_taken.into()),
         };
         match tokio::time::timeout(DECISION_WAIT, waiting).await {
-            Ok(reply) => settled(reply).map(Some),
+            Ok(reply) => {
+                let outcomes = settled(reply)?;
+                if let Some(last) = outcomes.iter().map(|outcome| outcome.position.0).max() {
+                    self.answered.fetch_max(last, Ordering::Relaxed);
+                }
+                Ok(Some(outcomes))
+            }
             Err(_elapsed) => {
                 self.record_pending(&commands).await?;
                 Ok(None)

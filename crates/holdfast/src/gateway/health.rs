@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::caller::Access;
 use super::problem::Answer;
+use super::request::AtLeast;
 use super::{AppState, Routes};
 use crate::monitor::Monitor;
 
@@ -23,7 +24,7 @@ pub fn routes(routes: Routes) -> Routes {
         )
 }
 
-async fn board(State(state): State<AppState>) -> Answer {
+async fn board(State(state): State<AppState>, _at_least: AtLeast) -> Answer {
     Ok(Json(state.monitor.document().await).into_response())
 }
 

@@ -14,7 +14,9 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::problem::{Answer, Problem};
-use super::request::{AT_LEAST_WAIT, Query, at_least, cursor, page_limit, parse_cursor, path_value};
+use super::request::{
+    AT_LEAST_WAIT, OWN_WRITES_WAIT, Query, at_least, cursor, page_limit, parse_cursor, path_value,
+};
 use super::{AppState, answer};
 use crate::follow::movements::wait_for;
 
@@ -146,7 +148,11 @@ struct Place {
 /// Movements are a projection of their own, which may be behind the read model: a read that asks for a position
 /// waits for both.
 async fn wait(state: &AppState, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(position) = at_least(headers)? else { return Ok(()) };
+    let Some(position) = at_least(headers)? else {
+        // As in `AtLeast`: what this gateway has answered is shown, unless that takes long.
+        wait_for(&*state.database.reads, state.dispatcher.answered(), OWN_WRITES_WAIT).await?;
+        return Ok(());
+    };
     let until = Instant::now() + AT_LEAST_WAIT;
     if state.model.wait_for(position, AT_LEAST_WAIT).await {
         let left = until.saturating_duration_since(Instant::now());

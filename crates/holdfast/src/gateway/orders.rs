@@ -21,7 +21,8 @@ use super::answer::{POSITION, REPLAYED, position_value, with_position};
 use super::caller::{Access, Caller};
 use super::problem::{Answer, Problem, named, rejection_code};
 use super::request::{
-    AtLeast, Json, Query, Write, command_body, cursor, json_body, page_limit, parse, parse_cursor, path_value,
+    AtLeast, Json, Query, Write, command_body, cursor, from_slice, json_body, page_limit, parse, parse_cursor,
+    path_value,
 };
 use super::{AppState, Gateway, Routes};
 
@@ -208,7 +209,7 @@ enum Read {
 }
 
 fn read_batch(bytes: &[u8], write: &Write) -> Result<Vec<Read>, Problem> {
-    let read: Vec<Read> = match serde_json::from_slice::<GoodBatch>(bytes) {
+    let read: Vec<Read> = match from_slice::<GoodBatch>(bytes) {
         Ok(batch) => {
             let good = |(index, order): (usize, NewOrder)| {
                 let (id, order) = order.split();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_domain::command::{Command, CommandBody};
+use holdfast_domain::objects::Objects;
 use holdfast_domain::{Position, wire};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,8 @@ use super::problem::Problem;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// How long a read waits for the position it was asked for.
 pub const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
+/// How long a read that asks for no position waits for the writes that its gateway has answered.
+pub const OWN_WRITES_WAIT: Duration = Duration::from_millis(250);
 /// Namespace of the ids that are made from idempotency keys (a fixed random UUID).
 const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6f1b_9a52_7c3d_4e0f_9b8a_2d47_51c6_e3f0);
 
@@ -65,14 +68,22 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
     })
 }
 
+/// Parses JSON without saying more than that it does not fit.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Objects(&mut *deserializer))?;
+    deserializer.end()?;
+    Ok(value)
+}
+
 /// Parses JSON, naming place or field.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Good bodies are read once, without noting paths; only a bad one is read again to name its field.
-    if let Ok(value) = serde_json::from_slice(bytes) {
+    if let Ok(value) = from_slice(bytes) {
         return Ok(value);
     }
     let deserializer = &mut serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut *deserializer).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut *deserializer)).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
@@ -134,6 +145,17 @@ pub enum IfMatch {
 }
 
 impl IfMatch {
+    fn read(value: &HeaderValue) -> Self {
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return IfMatch::Any;
+        }
+        let tag = text.strip_prefix("W/").unwrap_or(text);
+        let tag = unquoted(tag).unwrap_or(tag);
+        let version = Some(tag).filter(|tag| tag.bytes().all(|byte| byte.is_ascii_digit()));
+        IfMatch::Version(version.and_then(|tag| tag.parse().ok()).unwrap_or(u64::MAX))
+    }
+
     /// The version that must be current, for a command's `if_match`.
     pub fn version(self) -> Option<u64> {
         match self {
@@ -141,6 +163,18 @@ impl IfMatch {
             IfMatch::Version(version) => Some(version),
         }
     }
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// What an `Idempotency-Key` says: 1 to 255 printable ASCII characters, bare or in quotes.
+fn idempotency_key(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let key = if text.starts_with('"') { unquoted(text)? } else { text };
+    let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    ((1..=255).contains(&key.len()) && printable).then_some(key)
 }
 
 impl Write {
@@ -174,9 +208,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
         let key = match parts.headers.get("idempotency-key") {
             None => None,
             Some(value) => {
-                let key = value.to_str().ok().map(|key| key.trim().trim_matches('"'));
-                let key = key.filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
-                    Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+                let key = value.to_str().ok().and_then(idempotency_key).ok_or_else(|| {
+                    Problem::invalid("Idempotency-Key", "must be 1 to 255 ASCII characters, quoted or bare")
                 })?;
                 let scoped = format!("{}\n{}\n{}\n{key}", caller.scope(), parts.method, parts.uri.path());
                 Some(Uuid::new_v5(&KEY_NAMESPACE, scoped.as_bytes()))
@@ -189,12 +222,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
-        let if_match = header_text(&parts.headers, "if-match").map(|value| match value.trim() {
-            "*" => IfMatch::Any,
-            tag => {
-                IfMatch::Version(tag.trim_start_matches("W/").trim_matches('"').parse().unwrap_or(u64::MAX))
-            }
-        });
+        let if_match = parts.headers.get("if-match").map(IfMatch::read);
         Ok(Write { key, respond_async, if_match })
     }
 }
@@ -216,6 +244,11 @@ impl FromRequestParts<AppState> for AtLeast {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let Some(position) = at_least(&parts.headers)? else {
+            // Who does not ask still sees what this gateway has answered, unless that takes long.
+            let answered = state.dispatcher.answered();
+            if state.model.position() < answered {
+                state.model.wait_for(answered, OWN_WRITES_WAIT).await;
+            }
             return Ok(AtLeast);
         };
         if state.model.wait_for(position, AT_LEAST_WAIT).await {
@@ -227,9 +260,11 @@ impl FromRequestParts<AppState> for AtLeast {
 
 /// The position that a read asks for.
 pub fn at_least(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    header_text(headers, "holdfast-at-least").map(|text| text.trim().parse()).transpose().map_err(
-        |error: holdfast_domain::ValueError| Problem::invalid("Holdfast-At-Least", error.to_string()),
-    )
+    let Some(value) = headers.get("holdfast-at-least") else { return Ok(None) };
+    let position = value.to_str().unwrap_or_default().trim().parse();
+    position.map(Some).map_err(|error: holdfast_domain::ValueError| {
+        Problem::invalid("Holdfast-At-Least", error.to_string())
+    })
 }
 
 /// `?limit=`: 1 to 200, default 50.

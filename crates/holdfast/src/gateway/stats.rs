@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::caller::Access;
 use super::problem::{Answer, Problem};
-use super::request::Query;
+use super::request::{AtLeast, Query};
 use super::{AppState, Routes};
 use crate::clock;
 
@@ -27,14 +27,18 @@ struct StatsQuery {
 /// How far to look back: 15 minutes unless the caller says otherwise.
 fn window(text: Option<&str>) -> Result<Duration, Problem> {
     match text {
-        None | Some("" | "15m") => Ok(Duration::from_secs(15 * 60)),
+        None | Some("15m") => Ok(Duration::from_secs(15 * 60)),
         Some("1h") => Ok(Duration::from_secs(60 * 60)),
         Some("24h") => Ok(Duration::from_secs(24 * 60 * 60)),
         Some(_) => Err(Problem::invalid("window", "must be 15m, 1h or 24h")),
     }
 }
 
-async fn report(State(state): State<AppState>, Query(query): Query<StatsQuery>) -> Answer {
+async fn report(
+    State(state): State<AppState>,
+    _at_least: AtLeast,
+    Query(query): Query<StatsQuery>,
+) -> Answer {
     let window = window(query.window.as_deref())?;
     Ok(Json(state.stats.report(window, clock::now())).into_response())
 }

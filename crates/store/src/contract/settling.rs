@@ -74,7 +74,7 @@ pub async fn what_is_decided_does_not_become_pending_again(lab: &dyn Lab) {
     database.store.add_pending(late).await.expect("recorded");
     for command in &commands {
         assert_eq!(database.reads.pending(command.id).await.expect("read"), None);
-        database.store.remove_pending(command.id).await.expect("nothing is there to remove");
+        database.store.remove_pending(at(2), command.id).await.expect("nothing is there to remove");
         assert!(run_one(&database, 3, command).await.result.is_ok(), "what was decided stays decided");
     }
     assert_eq!(status(&database, commands[0].id).await, Some(OrderStatus::Accepted));
@@ -87,7 +87,7 @@ pub async fn an_order_that_cannot_be_decided_is_rejected(lab: &dyn Lab) {
     database.store.add_pending(vec![pending(&order, 1)]).await.expect("recorded");
     let before = database.store.head().await.expect("the head is read");
     for _ in 0..2 {
-        database.store.remove_pending(order.id).await.expect("settled, once and again");
+        database.store.remove_pending(at(2), order.id).await.expect("settled, once and again");
     }
     let head = database.store.head().await.expect("the head is read");
     assert_eq!(head.position, before.position.plus(1), "it is in the log, once");
@@ -108,7 +108,7 @@ pub async fn another_command_that_cannot_be_decided_has_an_outcome(lab: &dyn Lab
     let database = furnished(lab).await;
     for command in [receive("WATCH", 1), hold("WATCH", 1, 60)] {
         database.store.add_pending(vec![pending(&command, 1)]).await.expect("recorded");
-        database.store.remove_pending(command.id).await.expect("settled");
+        database.store.remove_pending(at(2), command.id).await.expect("settled");
         let (actor, outcome) = database.reads.outcome(command.id).await.expect("read").expect("an outcome");
         assert_eq!(actor, command.actor.name);
         assert!(matches!(rejection(&outcome), Rejection::NotProcessable { .. }));

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use holdfast_domain::command::PlaceOrder;
@@ -49,8 +48,8 @@ impl Store for Sqlite {
         .await
     }
 
-    async fn remove_pending(&self, id: Uuid) -> Result<()> {
-        self.write(move |writer| writer.remove_pending(id)).await
+    async fn remove_pending(&self, clock: Timestamp, id: Uuid) -> Result<()> {
+        self.write(move |writer| writer.remove_pending(clock, id)).await
     }
 
     async fn pending_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>> {
@@ -120,8 +119,7 @@ impl Store for Sqlite {
 impl Writer {
     /// Settles a pending command without deciding it by the rules: an order becomes `rejected` through the log,
     /// every other command gets the outcome `not_processable`.
-    fn remove_pending(&mut self, id: Uuid) -> Result<()> {
-        let clock = clock();
+    fn remove_pending(&mut self, clock: Timestamp, id: Uuid) -> Result<()> {
         self.transaction(|connection| {
             let sql = "SELECT command, since FROM pending WHERE id = ?1";
             let Some(pending) = first(connection, sql, [id.as_bytes()], pending_of)? else {
@@ -136,12 +134,6 @@ impl Writer {
             Ok((End::Commit, ()))
         })
     }
-}
-
-/// The real clock: a dead letter has no batch, and so no worker's time.
-fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Whether an order, a hold or an outcome answers for this command already.
