@@ -1,10 +1,15 @@
 //! JSON objects must be objects. Serde's derived structs also read arrays, field by field in the order of their
 //! declaration: `["A", 2]` would pass for a line of an order, and a field that is added to a struct would change what
-//! such an array means. Wrapped in [`Objects`], a deserializer refuses them at every depth.
+//! such an array means. Wrapped in [`Objects`], a deserializer refuses them at every depth. And it reads whole numbers
+//! as JSON Schema does, however they are written.
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
+
+/// Up to here a float holds every whole number: 2^53.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// A deserializer (and whatever it hands out on the way) that reads structs from objects only.
 pub struct Objects<T>(pub T);
@@ -101,7 +106,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
         visit_u64: u64
         visit_u128: u128
         visit_f32: f32
-        visit_f64: f64
         visit_char: char
         visit_str: &str
         visit_borrowed_str: &'de str
@@ -109,6 +113,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
         visit_bytes: &[u8]
         visit_borrowed_bytes: &'de [u8]
         visit_byte_buf: Vec<u8>
+    }
+
+    /// JSON has one kind of number, and in it `2.0` is `2`.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
+        if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+            #[expect(clippy::cast_possible_truncation, reason = "whole and within what both types hold")]
+            return self.0.visit_i64(value as i64);
+        }
+        self.0.visit_f64(value)
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
@@ -230,15 +243,26 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_may_be_written_with_a_point_but_not_have_a_fraction() {
+        let quantity = |text: &str| {
+            let text = format!(r#"{{"lines": [{{"sku": "A", "quantity": {text}}}]}}"#);
+            let read = order(serde_json::from_str(&text).expect("JSON"));
+            read.ok().map(|order| order.lines.iter().map(|line| line.quantity.get()).sum::<i64>())
+        };
+        for (text, expected) in
+            [("2.0", Some(2)), ("1e3", Some(1_000)), ("2.5", None), ("-0.0", None), ("1e300", None)]
+        {
+            assert_eq!(quantity(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn arrays_are_no_objects_at_any_depth() {
         let line = json!({"sku": "A", "quantity": 2});
         let positional = json!([null, [line]]);
         assert!(serde_json::from_value::<PlaceOrder>(positional.clone()).is_ok(), "else this is not needed");
-        for value in [
-            positional,
-            json!({"lines": [["A", 2]]}),
-            json!({"lines": [line], "ship_to": [1.5, 2]}),
-        ] {
+        for value in [positional, json!({"lines": [["A", 2]]}), json!({"lines": [line], "ship_to": [1.5, 2]})]
+        {
             let error = order(value.clone()).expect_err(&value.to_string()).to_string();
             assert!(error.contains("sequence"), "{value}: {error}");
         }

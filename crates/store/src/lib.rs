@@ -10,6 +10,7 @@ pub mod accounts;
 mod columns;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod notes;
 pub mod plan;
 pub mod sqlite;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use accounts::Accounts;
+pub use notes::Notes;
 
 /// Holds that one batch expires at most; the rest follow in the next one.
 pub const EXPIRE_PER_BATCH_MAX: usize = 5_000;
@@ -264,12 +266,18 @@ pub struct Database {
     pub store: Arc<dyn Store>,
     pub reads: Arc<dyn Reads>,
     pub accounts: Arc<dyn Accounts>,
+    pub notes: Arc<dyn Notes>,
 }
 
 impl Database {
     /// Opens (and where it is new, creates) an SQLite database and brings it to this version.
     pub async fn open_sqlite(path: &Path) -> Result<Self> {
         let database = Arc::new(sqlite::Sqlite::open(path).await?);
-        Ok(Self { store: database.clone(), reads: database.clone(), accounts: database })
+        Ok(Self {
+            store: database.clone(),
+            reads: database.clone(),
+            accounts: database.clone(),
+            notes: database,
+        })
     }
 }

@@ -161,3 +161,10 @@ CREATE TABLE answered (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX answered_by_age ON answered (at);
+
+-- What processes tell each other outside the log; JSON bodies.
+CREATE TABLE notes (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod books;
 pub mod deciding;
+pub mod notes;
 pub mod reading;
 pub mod settling;
 
@@ -33,6 +34,8 @@ macro_rules! contract_tests {
     ($lab:expr) => {
         $crate::contract_tests! { @each $lab,
             deciding::positions_are_dense_and_hashes_are_chained
+            notes::the_newest_note_under_a_name_counts
+            notes::notes_are_listed_by_prefix_in_pages
             deciding::the_same_command_again_gets_the_first_answer
             deciding::a_replay_within_one_batch_happens_once
             deciding::every_kind_of_outcome_is_given_again_as_it_was

@@ -5,6 +5,7 @@
 //! what was committed is on the disk. Memory-mapped reads stay off, for a disk error must be an error, not a signal.
 
 mod accounts;
+mod notes;
 mod read;
 mod schema;
 mod settle;

@@ -26,7 +26,12 @@ impl Folder {
     /// The database with its inside in reach.
     async fn open_inside(&self) -> (Arc<Sqlite>, Database) {
         let sqlite = Arc::new(Sqlite::open(&self.file()).await.expect("it opens"));
-        let database = Database { store: sqlite.clone(), reads: sqlite.clone(), accounts: sqlite.clone() };
+        let database = Database {
+            store: sqlite.clone(),
+            reads: sqlite.clone(),
+            accounts: sqlite.clone(),
+            notes: sqlite.clone(),
+        };
         (sqlite, database)
     }
 }
