@@ -21,8 +21,8 @@ use super::answer::{POSITION, REPLAYED, position_value, with_position};
 use super::caller::{Access, Caller};
 use super::problem::{Answer, Problem, named, rejection_code};
 use super::request::{
-    AtLeast, Json, Query, Write, command_body, cursor, from_slice, json_body, page_limit, parse, parse_cursor,
-    path_value,
+    AtLeast, Json, Query, Write, command_body, cursor, from_slice, json_body, page_limit, parse,
+    parse_cursor, path_value,
 };
 use super::{AppState, Gateway, Routes};
 
