@@ -49,6 +49,7 @@ test: servers web
 	$(MAKE) check-rust
 	$(MAKE) check-web
 	$(MAKE) test-rust
+	$(MAKE) test-api
 	$(MAKE) test-web
 
 test-rust:

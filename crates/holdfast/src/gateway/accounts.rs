@@ -178,8 +178,17 @@ async fn list(State(state): State<AppState>, Query(query): Query<AccountQuery>, 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct AccountPatch {
+    #[serde(default, deserialize_with = "given")]
     role: Option<Role>,
+    #[serde(default, deserialize_with = "given")]
     disabled: Option<bool>,
+}
+
+/// A field that may be left out but not be `null`: neither of these can be taken away.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Whether some other account is an admin that may sign in.

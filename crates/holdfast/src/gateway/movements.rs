@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::problem::{Answer, Problem};
 use super::request::{
-    AT_LEAST_WAIT, OWN_WRITES_WAIT, Query, at_least, cursor, page_limit, parse_cursor, path_value,
+    AHEAD_MAX, AT_LEAST_WAIT, OWN_WRITES_WAIT, Query, at_least, cursor, page_limit, parse_cursor, path_value,
 };
 use super::{AppState, answer};
 use crate::follow::movements::wait_for;
@@ -154,7 +154,8 @@ async fn wait(state: &AppState, headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     };
     let until = Instant::now() + AT_LEAST_WAIT;
-    if state.model.wait_for(position, AT_LEAST_WAIT).await {
+    let reachable = position <= state.model.position().plus(AHEAD_MAX);
+    if reachable && state.model.wait_for(position, AT_LEAST_WAIT).await {
         let left = until.saturating_duration_since(Instant::now());
         if wait_for(&*state.database.reads, position, left).await? {
             return Ok(());

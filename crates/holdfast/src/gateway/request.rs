@@ -26,6 +26,8 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub const AT_LEAST_WAIT: Duration = Duration::from_secs(2);
 /// How long a read that asks for no position waits for the writes that its gateway has answered.
 pub const OWN_WRITES_WAIT: Duration = Duration::from_millis(250);
+/// Events that a read model could catch up with in that time, and many more: nobody waits for what lies further ahead.
+pub const AHEAD_MAX: usize = 5_000_000;
 /// Namespace of the ids that are made from idempotency keys (a fixed random UUID).
 const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x6f1b_9a52_7c3d_4e0f_9b8a_2d47_51c6_e3f0);
 
@@ -251,7 +253,8 @@ impl FromRequestParts<AppState> for AtLeast {
             }
             return Ok(AtLeast);
         };
-        if state.model.wait_for(position, AT_LEAST_WAIT).await {
+        let reachable = position <= state.model.position().plus(AHEAD_MAX);
+        if reachable && state.model.wait_for(position, AT_LEAST_WAIT).await {
             return Ok(AtLeast);
         }
         Err(Problem::unavailable("not_yet", format!("This server cannot show position {position} yet.")))
