@@ -1,6 +1,8 @@
-//! Words that both databases store in columns of their own.
+//! What both databases store in columns of their own.
 
-use holdfast_domain::MovementKind;
+use std::collections::HashMap;
+
+use holdfast_domain::{LocationCode, Movement, MovementKind, Position, Sku};
 
 use crate::{Result, StoreError};
 
@@ -41,6 +43,28 @@ pub(crate) fn movement_kind_of(word: &str) -> Result<MovementKind> {
         .into_iter()
         .find(|kind| movement_kind(*kind) == word)
         .ok_or_else(|| StoreError::Damaged(format!("{word:?} is no kind of movement")))
+}
+
+/// The movements after `saved`, each with its number within its position. All movements of a position come together.
+pub(crate) fn numbered(movements: &[Movement], saved: Position) -> Vec<(i64, &Movement)> {
+    let mut number = 0;
+    let mut last = Position(0);
+    let mut after = Vec::with_capacity(movements.len());
+    for movement in movements {
+        number = if movement.position == last { number + 1 } else { 0 };
+        last = movement.position;
+        if movement.position > saved {
+            after.push((number, movement));
+        }
+    }
+    after
+}
+
+/// On hand after the last movement of each place.
+pub(crate) fn ends<'a>(numbered: &[(i64, &'a Movement)]) -> HashMap<(&'a Sku, &'a LocationCode), i64> {
+    let end =
+        |(_, movement): &(i64, &'a Movement)| ((&movement.sku, &movement.location), movement.on_hand_after);
+    numbered.iter().map(end).collect()
 }
 
 #[cfg(test)]

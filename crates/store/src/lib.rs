@@ -12,6 +12,7 @@ mod columns;
 pub mod contract;
 pub mod notes;
 pub mod plan;
+pub mod postgres;
 pub mod sqlite;
 
 use std::path::Path;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_domain::{
-    Command, Hold, HoldStatus, Location, Movement, Order, OrderStatus, Outcome, Position, Recorded, Sku,
-    SkuState, Timestamp,
+    Command, CommandBody, Hold, HoldStatus, Item, Location, Movement, Order, OrderStatus, Outcome, Position,
+    Recorded, Sku, SkuState, StockRow, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -80,6 +81,24 @@ pub struct LogBatch {
 }
 
 impl LogBatch {
+    /// The batch that follows `head`; `None` without events.
+    pub(crate) fn after(head: &Head, decided_at: Timestamp, events: &[Recorded]) -> Option<Self> {
+        if events.is_empty() {
+            return None;
+        }
+        let first = head.position.plus(1);
+        let last = head.position.plus(events.len());
+        let payload = encode_events(events);
+        let hash = chain_hash(&head.hash, first, last, decided_at, &payload);
+        Some(Self { first, last, decided_at, payload, hash })
+    }
+
+    /// What followers are told once this batch, which holds `events`, is committed.
+    pub(crate) fn committed(&self, events: Vec<Recorded>) -> Committed {
+        let Self { first, last, decided_at, .. } = *self;
+        Committed { first, last, decided_at, events: Arc::new(events) }
+    }
+
     /// The events in their order; the first stands at `first`.
     pub fn events(&self) -> Result<Vec<Recorded>> {
         decode_events(&self.payload)
@@ -162,11 +181,40 @@ pub struct Snapshot {
     pub skus: Vec<SkuState>,
 }
 
+impl Snapshot {
+    /// `items` sorted by SKU, without stock.
+    pub(crate) fn without_stock(position: Position, locations: Vec<Location>, items: Vec<Item>) -> Self {
+        let bare = |item| SkuState { item: Arc::new(item), stock: Vec::new() };
+        Self { position, locations, skus: items.into_iter().map(bare).collect() }
+    }
+
+    /// Adds a stock row; those of one SKU come sorted by location.
+    pub(crate) fn put_stock(&mut self, sku: &str, row: StockRow) -> Result<()> {
+        match self.skus.binary_search_by(|state| state.item.sku.as_str().cmp(sku)) {
+            Ok(place) => self.skus[place].stock.push(row),
+            Err(_) => return Err(StoreError::Damaged(format!("{sku} has stock and is no item"))),
+        }
+        Ok(())
+    }
+}
+
 /// A command that was answered 202 and is not decided yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pending {
     pub command: Command,
     pub since: Timestamp,
+}
+
+impl Pending {
+    /// What it looks like to its customer, if it is an order.
+    pub(crate) fn order(&self) -> Option<Order> {
+        match &self.command.body {
+            CommandBody::PlaceOrder(place) => {
+                Some(Order::pending(self.command.id, &self.command.actor, place, self.since))
+            }
+            _other_commands => None,
+        }
+    }
 }
 
 /// Which orders or holds to list, newest first; `before` is where the last page ended.
@@ -267,6 +315,8 @@ pub struct Database {
     pub reads: Arc<dyn Reads>,
     pub accounts: Arc<dyn Accounts>,
     pub notes: Arc<dyn Notes>,
+    /// Which database this is, for people: `sqlite` or `postgres`.
+    pub name: &'static str,
 }
 
 impl Database {
@@ -278,6 +328,25 @@ impl Database {
             reads: database.clone(),
             accounts: database.clone(),
             notes: database,
+            name: "sqlite",
+        })
+    }
+
+    /// Opens a PostgreSQL database (which must exist, and may be empty) and brings it to this version. `url` may name
+    /// several hosts: the one that takes writes is used, and found again after a fail-over. Lists, history and the log
+    /// are read from `read_url`, by default from the same database.
+    ///
+    /// # Errors
+    /// [`StoreError::Transient`] if no host answers or takes writes now, [`StoreError::Other`] if something must be
+    /// changed first. Both name the database, and never the password.
+    pub async fn open_postgres(url: &str, read_url: Option<&str>) -> Result<Self> {
+        let database = Arc::new(postgres::Postgres::connect(url, read_url).await?);
+        Ok(Self {
+            store: database.clone(),
+            reads: database.clone(),
+            accounts: database.clone(),
+            notes: database,
+            name: "postgres",
         })
     }
 }

@@ -4,12 +4,17 @@
 //! for ever; every other command by an outcome row.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use holdfast_domain::command::Fingerprint;
+use holdfast_domain::order::RejectionCode;
 use holdfast_domain::{
-    Actor, Answer, Command, CommandBody, Keys, Ledger, Outcome, Position, Recorded, Rejection,
+    Actor, Answer, Command, CommandBody, Event, Hold, Keys, Ledger, Order, Outcome, Position, Recorded,
+    Rejection, Timestamp,
 };
 use uuid::Uuid;
+
+use crate::{CACHED_SKUS_MAX, Head, Pending};
 
 /// An outcome as it is remembered under a command's id or key.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +80,88 @@ pub fn plan(ledger: &mut Ledger, head: Position, commands: &[Command], known: Ve
     plan
 }
 
+/// What the last batch left in memory, and the head it is true at.
+pub(crate) struct Kept {
+    pub(crate) head: Position,
+    pub(crate) ledger: Ledger,
+}
+
+impl Kept {
+    /// The ledger for a batch, if it is still true and not too large.
+    pub(crate) fn at(self, head: &Head, now: Timestamp) -> Option<Ledger> {
+        let Self { head: at, mut ledger } = self;
+        if at != head.position || ledger.loaded_skus() > CACHED_SKUS_MAX {
+            return None;
+        }
+        ledger.start_batch(now);
+        Some(ledger)
+    }
+}
+
+/// How a pending command is settled that cannot be decided by the rules: an order becomes `rejected` through the log,
+/// every other command gets the outcome `not_processable`.
+pub(crate) fn reject(pending: &Pending, head: Position, now: Timestamp) -> (Ledger, Plan) {
+    let command = &pending.command;
+    let rejection = Rejection::NotProcessable { detail: "it could not be decided".to_owned() };
+    let fingerprint = command.body.fingerprint();
+    let mut ledger = Ledger::new(now);
+    let mut position = head;
+    let mut events = Vec::new();
+    let own = match &command.body {
+        CommandBody::PlaceOrder(place) => {
+            ledger.put_order(command.id, None);
+            let event = Event::OrderRejected {
+                order_id: command.id,
+                // What the order looks like while it is pending knows whose it is.
+                customer: pending.order().and_then(|order| order.customer),
+                lines: place.lines.iter().cloned().collect(),
+                code: RejectionCode(rejection.code().into()),
+                shortages: Vec::new(),
+                fingerprint,
+            };
+            let recorded = Recorded { event, actor: command.actor.name.clone(), command: Some(command.id) };
+            position = position.plus(1);
+            ledger.evolve(&recorded, position);
+            events.push(recorded);
+            None
+        }
+        _other_commands => Some(command.id),
+    };
+    let outcome = Outcome { id: command.id, position, replayed: false, result: Err(rejection) };
+    let row = |key| Remembered {
+        key,
+        command: command.id,
+        actor: command.actor.name.to_string(),
+        fingerprint,
+        outcome: outcome.clone(),
+    };
+    let remember = [own, command.key].into_iter().flatten().map(row).collect();
+    (ledger, Plan { events, outcomes: vec![outcome], remember })
+}
+
+/// The outcome of a command that has no outcome row, from the hold or order that it placed, and who sent it. A hold
+/// that became an order has two rows under its id; the hold came first.
+pub(crate) fn outcome_of_claim(
+    id: Uuid,
+    hold: Option<Hold>,
+    order: Option<Order>,
+) -> Option<(String, Outcome)> {
+    let outcome = |position, result| Outcome { id, position, replayed: false, result };
+    if let Some(hold) = hold {
+        let result = Ok(Answer::Hold(Arc::new(hold.first_answer())));
+        return Some((hold.placed_by.to_string(), outcome(hold.position, result)));
+    }
+    let order = order?;
+    Some((order.placed_by.to_string(), outcome(order.position, first_result(&order))))
+}
+
+fn first_result(order: &Order) -> Result<Answer, Rejection> {
+    match order.rejection() {
+        Some(rejection) => Err(rejection),
+        None => Ok(Answer::Order(Arc::new(order.first_answer()))),
+    }
+}
+
 /// The first answer of a command that came before: `Ok` to give again, `Err` when this is not the same command.
 fn earlier(
     ledger: &Ledger,
@@ -97,16 +184,12 @@ fn earlier(
     // A hold that became an order has two rows under its id; the hold came first.
     if let Some(hold) = ledger.hold(command.id) {
         let same = matches!(command.body, CommandBody::PlaceHold(_)) && hold.fingerprint == fingerprint;
-        let answer = || Ok(Answer::Hold(std::sync::Arc::new(hold.first_answer())));
+        let answer = || Ok(Answer::Hold(Arc::new(hold.first_answer())));
         return Some(again_claim(&hold.placed_by, hold.position, same, command, answer));
     }
     if let Some(order) = ledger.order(command.id) {
         let same = matches!(command.body, CommandBody::PlaceOrder(_)) && order.fingerprint == fingerprint;
-        let answer = || match order.rejection() {
-            Some(rejection) => Err(rejection),
-            None => Ok(Answer::Order(std::sync::Arc::new(order.first_answer()))),
-        };
-        return Some(again_claim(&order.placed_by, order.position, same, command, answer));
+        return Some(again_claim(&order.placed_by, order.position, same, command, || first_result(order)));
     }
     None
 }

@@ -1,13 +1,7 @@
 //! The read side of SQLite: the last commit, beside the writer.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use holdfast_domain::{
-    Answer, CommandBody, Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku,
-    SkuState,
-};
+use holdfast_domain::{Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
@@ -16,7 +10,7 @@ use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stoc
 use super::{
     Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
 };
-use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot};
+use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot, plan};
 
 #[async_trait]
 impl Reads for Sqlite {
@@ -31,7 +25,7 @@ impl Reads for Sqlite {
     async fn order(&self, id: Uuid) -> Result<Option<Order>> {
         self.read(move |connection| match find_order(connection, id)? {
             Some(order) => Ok(Some(order)),
-            None => Ok(find_pending(connection, id)?.as_ref().and_then(pending_order)),
+            None => Ok(find_pending(connection, id)?.as_ref().and_then(Pending::order)),
         })
         .await
     }
@@ -155,22 +149,16 @@ fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     let locations = all(connection, "SELECT body FROM locations ORDER BY code", [], location)?;
     let item = |row: &Row<'_>| from_json::<Item>("an item", text(row, 0)?);
     let items = all(connection, "SELECT body FROM items ORDER BY sku", [], item)?;
-    let mut skus: Vec<SkuState> =
-        items.into_iter().map(|item| SkuState { item: Arc::new(item), stock: Vec::new() }).collect();
-    let places: HashMap<Sku, usize> =
-        skus.iter().enumerate().map(|(place, state)| (state.item.sku.clone(), place)).collect();
+    let mut snapshot = Snapshot::without_stock(head.position, locations, items);
     let mut statement = connection.prepare_cached(
         "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
          FROM stock ORDER BY sku, location",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let sku: Sku = text(row, 0)?.parse().map_err(|error| damaged("a SKU", error))?;
-        let place =
-            *places.get(&sku).ok_or_else(|| damaged(&format!("the item {sku}"), "it has only stock"))?;
-        skus[place].stock.push(stock_of(row, 1)?);
+        snapshot.put_stock(text(row, 0)?, stock_of(row, 1)?)?;
     }
-    Ok(Snapshot { position: head.position, locations, skus })
+    Ok(snapshot)
 }
 
 /// A page of `orders` or `holds`, newest first.
@@ -225,40 +213,19 @@ fn list_pending(connection: &Connection, filter: &ClaimFilter<OrderStatus>) -> R
     let is_more = found.len() > filter.limit;
     found.truncate(filter.limit);
     let next = if is_more { found.last().map(|(sequence, _)| *sequence) } else { None };
-    Ok(ClaimPage { items: found.iter().filter_map(|(_, pending)| pending_order(pending)).collect(), next })
+    Ok(ClaimPage { items: found.iter().filter_map(|(_, pending)| pending.order()).collect(), next })
 }
 
 fn find_pending(connection: &Connection, id: Uuid) -> Result<Option<Pending>> {
     first(connection, "SELECT command, since FROM pending WHERE id = ?1", [id.as_bytes()], pending_of)
 }
 
-fn pending_order(pending: &Pending) -> Option<Order> {
-    match &pending.command.body {
-        CommandBody::PlaceOrder(place) => {
-            Some(Order::pending(pending.command.id, &pending.command.actor, place, pending.since))
-        }
-        _other_commands => None,
-    }
-}
-
-/// From the outcomes; for an order or a hold that was placed, from its own row. Of the two rows of a confirmed hold,
-/// the hold came first.
+/// From the outcomes; for an order or a hold that was placed, from its own row.
 fn find_outcome(connection: &Connection, id: Uuid) -> Result<Option<(String, Outcome)>> {
     if let Some(row) = load_outcomes(connection, &[id])?.pop() {
         return Ok(Some((row.actor, row.outcome)));
     }
-    let outcome = |position, result| Outcome { id, position, replayed: false, result };
-    if let Some(hold) = find_hold(connection, id)? {
-        let result = Ok(Answer::Hold(Arc::new(hold.first_answer())));
-        return Ok(Some((hold.placed_by.to_string(), outcome(hold.position, result))));
-    }
-    Ok(find_order(connection, id)?.map(|order| {
-        let result = match order.rejection() {
-            Some(rejection) => Err(rejection),
-            None => Ok(Answer::Order(Arc::new(order.first_answer()))),
-        };
-        (order.placed_by.to_string(), outcome(order.position, result))
-    }))
+    Ok(plan::outcome_of_claim(id, find_hold(connection, id)?, find_order(connection, id)?))
 }
 
 fn movement_of(row: &Row<'_>, sku: &Sku) -> Result<(u32, Movement)> {

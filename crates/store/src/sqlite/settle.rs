@@ -4,18 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use holdfast_domain::command::PlaceOrder;
-use holdfast_domain::order::RejectionCode;
-use holdfast_domain::{
-    Command, CommandBody, Event, Ledger, Movement, Order, Outcome, Position, Recorded, Rejection, Timestamp,
-};
+use holdfast_domain::{Command, Movement, Position, Timestamp};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use uuid::Uuid;
 
-use super::write::{self, End, Json, Writer, append, remember};
+use super::write::{End, Json, Writer, append, remember, write_touched};
 use super::{Sqlite, all, first, from_json, number, position, read_head, text, timestamp};
-use crate::plan::Remembered;
-use crate::{Executed, Head, OUTCOME_HOURS, Pending, Result, Store, StoreError};
+use crate::columns::{ends, numbered};
+use crate::{Executed, Head, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
 /// The cursor of the movements projection.
 pub(super) const MOVEMENTS_CURSOR: &str = "movements";
@@ -128,7 +124,10 @@ impl Writer {
             if !is_decided(connection, id)? {
                 let head = read_head(connection)?;
                 let now = clock.max(head.decided_at);
-                reject(connection, &head, now, &pending)?;
+                let (ledger, plan) = plan::reject(&pending, head.position, now);
+                write_touched(connection, &ledger)?;
+                remember(connection, now, &plan.remember)?;
+                append(connection, &head, now, plan.events)?;
             }
             connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.as_bytes()])?;
             Ok((End::Commit, ()))
@@ -143,66 +142,19 @@ fn is_decided(connection: &Connection, id: Uuid) -> Result<bool> {
     Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
 
-fn reject(connection: &Connection, head: &Head, now: Timestamp, pending: &Pending) -> Result<()> {
-    let command = &pending.command;
-    let rejection = Rejection::NotProcessable { detail: "it could not be decided".to_owned() };
-    let mut position = head.position;
-    let own = match &command.body {
-        CommandBody::PlaceOrder(place) => {
-            let mut ledger = Ledger::new(now);
-            ledger.put_order(command.id, None);
-            let recorded = rejected(command, place, &rejection);
-            position = position.plus(1);
-            ledger.evolve(&recorded, position);
-            write::write_touched(connection, &ledger)?;
-            append(connection, head, now, vec![recorded])?;
-            None
-        }
-        _other_commands => Some(command.id),
-    };
-    let fingerprint = command.body.fingerprint();
-    let result = Err(rejection);
-    let outcome = Outcome { id: command.id, position, replayed: false, result };
-    let row = |key| Remembered {
-        key,
-        command: command.id,
-        actor: command.actor.name.to_string(),
-        fingerprint,
-        outcome: outcome.clone(),
-    };
-    let rows: Vec<Remembered> = [own, command.key].into_iter().flatten().map(row).collect();
-    remember(connection, now, &rows)
-}
-
-fn rejected(command: &Command, place: &PlaceOrder, rejection: &Rejection) -> Recorded {
-    // What the order looks like while it is pending knows whose it is.
-    let customer = Order::pending(command.id, &command.actor, place, Timestamp::default()).customer;
-    let event = Event::OrderRejected {
-        order_id: command.id,
-        customer,
-        lines: place.lines.iter().cloned().collect(),
-        code: RejectionCode(rejection.code().into()),
-        shortages: Vec::new(),
-        fingerprint: command.body.fingerprint(),
-    };
-    Recorded { event, actor: command.actor.name.clone(), command: Some(command.id) }
-}
-
 fn add_pending(connection: &Connection, pending: &[Pending]) -> Result<()> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO pending (id, since, is_order, customer, command) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut json = Json::default();
-    for Pending { command, since } in pending {
+    for pending in pending {
+        let Pending { command, since } = pending;
         // It may have been decided while the caller still waited; then nothing would ever settle it.
         if is_decided(connection, command.id)? {
             continue;
         }
-        let order = match &command.body {
-            CommandBody::PlaceOrder(place) => Some(Order::pending(command.id, &command.actor, place, *since)),
-            _other_commands => None,
-        };
+        let order = pending.order();
         let customer = order.as_ref().and_then(|order| order.customer.as_ref());
         insert.execute(params![
             command.id.as_bytes(),
@@ -226,14 +178,8 @@ fn add_movements(connection: &Connection, movements: &[Movement], saved: Positio
         "INSERT INTO movements (sku, position, number, at, kind, location, delta, quantity, on_hand_after, actor, \
          reason, order_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
     )?;
-    let mut number_within = 0_i64;
-    let mut last = Position(0);
-    for movement in movements {
-        number_within = if movement.position == last { number_within + 1 } else { 0 };
-        last = movement.position;
-        if movement.position <= saved {
-            continue;
-        }
+    let movements = numbered(movements, saved);
+    for (number_within, movement) in &movements {
         insert.execute(params![
             movement.sku.as_str(),
             number(movement.position),
@@ -249,15 +195,11 @@ fn add_movements(connection: &Connection, movements: &[Movement], saved: Positio
             movement.order_id.as_ref().map(Uuid::as_bytes),
         ])?;
     }
-    let mut ends = std::collections::HashMap::new();
-    for movement in movements.iter().filter(|movement| movement.position > saved) {
-        ends.insert((&movement.sku, &movement.location), movement.on_hand_after);
-    }
     let mut put = connection.prepare_cached(
         "INSERT INTO movement_ends (sku, location, on_hand) VALUES (?1, ?2, ?3) \
          ON CONFLICT (sku, location) DO UPDATE SET on_hand = excluded.on_hand",
     )?;
-    for ((sku, location), on_hand) in ends {
+    for ((sku, location), on_hand) in ends(&movements) {
         put.execute(params![sku.as_str(), location.as_str(), on_hand])?;
     }
     Ok(())

@@ -31,6 +31,7 @@ impl Folder {
             reads: sqlite.clone(),
             accounts: sqlite.clone(),
             notes: sqlite.clone(),
+            name: "sqlite",
         };
         (sqlite, database)
     }

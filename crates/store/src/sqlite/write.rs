@@ -7,27 +7,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use holdfast_domain::command::Fingerprint;
-use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, SkuState, StockRow, Timestamp};
+use holdfast_domain::{Command, Hold, Ledger, Order, Recorded, Sku, SkuState, StockRow, Timestamp};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{all, bytes, first, from_json, id, number, read_head, text};
-use crate::plan::{self, Plan, Remembered};
-use crate::{
-    CACHED_SKUS_MAX, Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Result, StoreError, chain_hash,
-    encode_events,
-};
+use crate::plan::{self, Kept, Plan, Remembered};
+use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    cache: Option<Cache>,
-}
-
-/// What the last batch left in memory, and the head it is true at.
-struct Cache {
-    head: Position,
-    ledger: Ledger,
+    kept: Option<Kept>,
 }
 
 /// Whether a transaction has something to keep.
@@ -39,7 +30,7 @@ pub(super) enum End {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, cache: None }
+        Self { connection, kept: None }
     }
 
     /// One transaction around `body`: the writer's lock is taken first, and any error undoes everything.
@@ -63,39 +54,35 @@ impl Writer {
 
     /// Decides and records a batch.
     pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        // Taken out, so that any error leaves no cache behind.
-        let cache = self.cache.take();
-        let (executed, cache) = self.transaction(|connection| {
+        // Taken out, so that any error leaves nothing behind.
+        let kept = self.kept.take();
+        let (executed, kept) = self.transaction(|connection| {
             let head = read_head(connection)?;
             let now = clock.max(head.decided_at);
-            let mut ledger = start(connection, cache, &head, now)?;
+            let mut ledger = start(connection, kept, &head, now)?;
             load(connection, &mut ledger, commands)?;
             let known = load_outcomes(connection, &plan::outcome_keys(commands))?;
             let plan = plan::plan(&mut ledger, head.position, commands, known);
             let settles = settle_pending(connection, commands)?;
             if plan.events.is_empty() && plan.remember.is_empty() && !settles {
-                let cache = Cache { head: head.position, ledger };
-                return Ok((End::Nothing, (Executed { outcomes: plan.outcomes, committed: None }, cache)));
+                let kept = Kept { head: head.position, ledger };
+                return Ok((End::Nothing, (Executed { outcomes: plan.outcomes, committed: None }, kept)));
             }
             write_touched(connection, &ledger)?;
             remember(connection, now, &plan.remember)?;
             let Plan { events, outcomes, remember: _ } = plan;
             let committed = append(connection, &head, now, events)?;
             let head = committed.as_ref().map_or(head.position, |committed| committed.last);
-            Ok((End::Commit, (Executed { outcomes, committed }, Cache { head, ledger })))
+            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head, ledger })))
         })?;
-        self.cache = Some(cache);
+        self.kept = Some(kept);
         Ok(executed)
     }
 }
 
 /// The ledger of the last batch if it is still true and not too large, else a new one with the locations.
-fn start(connection: &Connection, cache: Option<Cache>, head: &Head, now: Timestamp) -> Result<Ledger> {
-    if let Some(Cache { head: at, mut ledger }) = cache
-        && at == head.position
-        && ledger.loaded_skus() <= CACHED_SKUS_MAX
-    {
-        ledger.start_batch(now);
+fn start(connection: &Connection, kept: Option<Kept>, head: &Head, now: Timestamp) -> Result<Ledger> {
+    if let Some(ledger) = kept.and_then(|kept| kept.at(head, now)) {
         return Ok(ledger);
     }
     let mut ledger = Ledger::new(now);
@@ -368,22 +355,17 @@ pub(super) fn append(
     decided_at: Timestamp,
     events: Vec<Recorded>,
 ) -> Result<Option<Committed>> {
-    if events.is_empty() {
-        return Ok(None);
-    }
-    let first = head.position.plus(1);
-    let last = head.position.plus(events.len());
-    let payload = encode_events(&events);
-    let hash = chain_hash(&head.hash, first, last, decided_at, &payload);
+    let Some(batch) = LogBatch::after(head, decided_at, &events) else { return Ok(None) };
+    let last = number(batch.last);
     connection
         .prepare_cached(
             "INSERT INTO log (last_position, first_position, decided_at, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![number(last), number(first), decided_at.0, payload, hash])?;
+        .execute(params![last, number(batch.first), decided_at.0, batch.payload, batch.hash])?;
     connection
         .prepare_cached("UPDATE log_head SET position = ?1, decided_at = ?2, hash = ?3 WHERE id = 1")?
-        .execute(params![number(last), decided_at.0, hash])?;
-    Ok(Some(Committed { first, last, decided_at, events: Arc::new(events) }))
+        .execute(params![last, decided_at.0, batch.hash])?;
+    Ok(Some(batch.committed(events)))
 }
 
 /// One buffer for the JSON of many rows.

@@ -1,0 +1,56 @@
+//! PostgreSQL: the same log on a server, for several processes and machines.
+//!
+//! One connection decides batches, each in a transaction that first locks the log's head: writers of all processes
+//! take turns there, and no deadlock can exist between them. A few other connections do what needs no turn. Pages of
+//! orders, holds and movements, the log and snapshots come from the read database, which may be a streaming replica;
+//! single orders, holds and outcomes, accounts and cursors from the one that is written to, for they are asked for
+//! right after they were made.
+//!
+//! Whoever loses its connection asks for a new one with its next call, and finds the primary among the URL's hosts.
+
+mod accounts;
+mod connection;
+mod notes;
+mod pool;
+mod read;
+mod schema;
+mod settle;
+mod target;
+#[cfg(test)]
+mod tests;
+mod touched;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::Result;
+use pool::Pool;
+use target::{Target, Wanted};
+use write::Writer;
+
+pub use schema::VERSION as SCHEMA_VERSION;
+
+/// An opened PostgreSQL database.
+pub struct Postgres {
+    writer: Arc<Mutex<Writer>>,
+    pool: Arc<Pool>,
+    /// The same as `pool` without a read database.
+    reads: Arc<Pool>,
+}
+
+impl Postgres {
+    /// Connects, and brings the schema to this version; see [`crate::Database::open_postgres`].
+    pub async fn connect(url: &str, read_url: Option<&str>) -> Result<Self> {
+        let target = Arc::new(Target::parse(url, Wanted::Primary)?);
+        let connection = target.connect().await?;
+        schema::migrate(&connection).await.map_err(|error| target.explain(error))?;
+        let pool = Pool::new(Arc::clone(&target));
+        let reads = match read_url {
+            None => Arc::clone(&pool),
+            Some(url) => Pool::new(Arc::new(Target::parse(url, Wanted::AsUrlSays)?)),
+        };
+        Ok(Self { writer: Arc::new(Mutex::new(Writer::new(target, connection))), pool, reads })
+    }
+}

@@ -1,0 +1,66 @@
+//! Notes in PostgreSQL.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use tokio_postgres::Row;
+
+use super::Postgres;
+use super::connection::{ask, get, timestamp};
+use crate::Result;
+use crate::notes::{Note, Notes};
+
+fn note_of(row: &Row) -> Result<Note> {
+    Ok(Note { name: get(row, 0)?, body: get(row, 1)?, at: timestamp(row, 2)? })
+}
+
+#[async_trait]
+impl Notes for Postgres {
+    async fn put_notes(&self, notes: Vec<Note>) -> Result<()> {
+        let sql = "INSERT INTO notes (name, body, at) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) \
+                   ON CONFLICT (name) DO UPDATE SET body = excluded.body, at = excluded.at";
+        // One statement may write a row once; and by name, so that two who write the same cannot wait for each other.
+        let notes: BTreeMap<String, Note> = notes.into_iter().map(|note| (note.name.clone(), note)).collect();
+        self.pool
+            .run(move |connection| async move {
+                let names: Vec<&str> = notes.keys().map(String::as_str).collect();
+                let bodies: Vec<&str> = notes.values().map(|note| note.body.as_str()).collect();
+                let times: Vec<i64> = notes.values().map(|note| note.at.0).collect();
+                connection.count(ask!(sql, names, bodies, times)).await.map(drop)
+            })
+            .await
+    }
+
+    async fn delete_note(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.pool
+            .run(move |connection| async move {
+                Ok(connection.count(ask!("DELETE FROM notes WHERE name = $1", name)).await? > 0)
+            })
+            .await
+    }
+
+    async fn note(&self, name: &str) -> Result<Option<Note>> {
+        let name = name.to_owned();
+        let sql = "SELECT name, body, at FROM notes WHERE name = $1";
+        self.pool
+            .run(move |connection| async move {
+                connection.first(ask!(sql, name)).await?.as_ref().map(note_of).transpose()
+            })
+            .await
+    }
+
+    async fn notes(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Note>> {
+        // Names sort by code point, and none is above U+10FFFF: the prefix's range ends there.
+        let (prefix, end) = (prefix.to_owned(), format!("{prefix}\u{10FFFF}"));
+        let after = after.unwrap_or_default().to_owned();
+        let sql = "SELECT name, body, at FROM notes WHERE name >= $1 AND name < $2 AND name > $3 \
+                   ORDER BY name LIMIT $4";
+        self.pool
+            .run(move |connection| async move {
+                let rows = connection.rows(ask!(sql, prefix, end, after, limit as i64)).await?;
+                rows.iter().map(note_of).collect()
+            })
+            .await
+    }
+}

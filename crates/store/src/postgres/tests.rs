@@ -1,0 +1,33 @@
+//! The contract, and what only PostgreSQL can be asked: other writers, fail-over, logins.
+
+use async_trait::async_trait;
+use holdfast_testbed as testbed;
+
+use crate::Database;
+use crate::contract::Lab;
+
+/// A database of its own on the server that these tests share. Without PostgreSQL they fail, and say how to install it.
+struct Server {
+    server: &'static testbed::Postgres,
+    url: String,
+}
+
+impl Server {
+    async fn new() -> Self {
+        let server = testbed::Postgres::shared().await.expect("PostgreSQL starts");
+        Self { server, url: server.fresh_database().await.expect("a new database") }
+    }
+}
+
+#[async_trait]
+impl Lab for Server {
+    async fn open(&self) -> Database {
+        Database::open_postgres(&self.url, None).await.expect("it opens")
+    }
+
+    async fn sql(&self, statement: &str) -> Result<(), String> {
+        self.server.sql(&self.url, statement).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+crate::contract_tests!(Server::new().await);

@@ -1,0 +1,178 @@
+//! What a decided batch writes: one statement a table, each with an array for every column, however many rows.
+
+use holdfast_domain::{ItemStatus, Ledger, StockRow, Timestamp};
+
+use super::connection::{Ask, ask, json, number};
+use crate::plan::Remembered;
+use crate::{LogBatch, Result, StoreError};
+
+const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM unnest($1::text[], $2::text[]) \
+    ON CONFLICT (code) DO UPDATE SET body = excluded.body";
+const PUT_ITEMS: &str = "INSERT INTO items (sku, body, version, archived) \
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) \
+    ON CONFLICT (sku) DO UPDATE SET body = excluded.body, version = excluded.version, archived = excluded.archived";
+const PUT_STOCK: &str = "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, \
+    incoming, reorder_point) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], \
+    $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) ON CONFLICT (sku, location) DO UPDATE SET \
+    on_hand = excluded.on_hand, held = excluded.held, allocated = excluded.allocated, \
+    unavailable = excluded.unavailable, safety_stock = excluded.safety_stock, incoming = excluded.incoming, \
+    reorder_point = excluded.reorder_point";
+const ADD_ORDERS: &str = "INSERT INTO orders (position, id, status, customer, body, fingerprint) \
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[])";
+const CHANGE_ORDERS: &str = "UPDATE orders SET status = new.status, body = new.body \
+    FROM unnest($1::bigint[], $2::text[], $3::text[]) AS new (position, status, body) \
+    WHERE orders.position = new.position";
+const ADD_HOLDS: &str = "INSERT INTO holds (position, id, status, customer, expires_at, body, fingerprint) \
+    SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[])";
+const CHANGE_HOLDS: &str = "UPDATE holds SET status = new.status, expires_at = new.expires_at, body = new.body \
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) AS new (position, status, expires_at, body) \
+    WHERE holds.position = new.position";
+// A key may equal its own command's id; then the second row says the same as the first.
+const REMEMBER: &str = "INSERT INTO outcomes (key, command, actor, fingerprint, outcome, at) \
+    SELECT *, $6::bigint FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[]) \
+    ON CONFLICT (key) DO NOTHING";
+const APPEND: &str = "INSERT INTO log (last_position, first_position, decided_at, payload, hash) \
+    VALUES ($1, $2, $3, $4, $5)";
+const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3 WHERE id = 1";
+
+/// Every row that the ledger's events touched, as it stands after the last of them.
+pub(super) fn push_touched<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()> {
+    let touched = ledger.touched();
+    push_catalogue(asks, ledger)?;
+    if !touched.new_orders.is_empty() {
+        let orders = each(&touched.new_orders, |id| ledger.order(*id))?;
+        asks.push(ask!(
+            ADD_ORDERS,
+            column(&orders, |order| number(order.position)),
+            column(&orders, |order| order.id),
+            column(&orders, |order| order.status.as_str()),
+            column(&orders, |order| order.customer.as_ref().map(|customer| customer.as_str())),
+            bodies(&orders)?,
+            column(&orders, |order| &order.fingerprint.0[..]),
+        ));
+    }
+    if !touched.changed_orders.is_empty() {
+        let orders = each(&touched.changed_orders, |id| ledger.order(*id))?;
+        asks.push(ask!(
+            CHANGE_ORDERS,
+            column(&orders, |order| number(order.position)),
+            column(&orders, |order| order.status.as_str()),
+            bodies(&orders)?,
+        ));
+    }
+    if !touched.new_holds.is_empty() {
+        let holds = each(&touched.new_holds, |id| ledger.hold(*id))?;
+        asks.push(ask!(
+            ADD_HOLDS,
+            column(&holds, |hold| number(hold.position)),
+            column(&holds, |hold| hold.id),
+            column(&holds, |hold| hold.status.as_str()),
+            column(&holds, |hold| hold.customer.as_ref().map(|customer| customer.as_str())),
+            column(&holds, |hold| hold.expires_at.0),
+            bodies(&holds)?,
+            column(&holds, |hold| &hold.fingerprint.0[..]),
+        ));
+    }
+    if !touched.changed_holds.is_empty() {
+        let holds = each(&touched.changed_holds, |id| ledger.hold(*id))?;
+        asks.push(ask!(
+            CHANGE_HOLDS,
+            column(&holds, |hold| number(hold.position)),
+            column(&holds, |hold| hold.status.as_str()),
+            column(&holds, |hold| hold.expires_at.0),
+            bodies(&holds)?,
+        ));
+    }
+    Ok(())
+}
+
+fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()> {
+    let touched = ledger.touched();
+    if !touched.locations.is_empty() {
+        let locations = each(&touched.locations, |code| ledger.location(code))?;
+        asks.push(ask!(
+            PUT_LOCATIONS,
+            column(&locations, |location| location.code.as_str()),
+            bodies(&locations)?
+        ));
+    }
+    if !touched.items.is_empty() {
+        let items = each(&touched.items, |sku| ledger.sku(sku).map(|state| state.item.as_ref()))?;
+        asks.push(ask!(
+            PUT_ITEMS,
+            column(&items, |item| item.sku.as_str()),
+            bodies(&items)?,
+            column(&items, |item| item.version as i64),
+            column(&items, |item| match item.status {
+                ItemStatus::Active => false,
+                ItemStatus::Archived => true,
+            }),
+        ));
+    }
+    if !touched.stock.is_empty() {
+        let rows = each(&touched.stock, |(sku, location)| {
+            let stock = &ledger.sku(sku)?.stock;
+            Some((sku.as_str(), stock.iter().find(|row| row.location == *location)?))
+        })?;
+        let counter = |of: fn(&StockRow) -> i64| column(&rows, |(_, row)| of(row));
+        asks.push(ask!(
+            PUT_STOCK,
+            column(&rows, |(sku, _)| sku),
+            column(&rows, |(_, row)| row.location.as_str()),
+            counter(|row| row.on_hand),
+            counter(|row| row.held),
+            counter(|row| row.allocated),
+            counter(|row| row.unavailable),
+            counter(|row| row.safety_stock),
+            counter(|row| row.incoming),
+            counter(|row| row.reorder_point),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn push_remembered<'a>(
+    asks: &mut Vec<Ask<'a>>,
+    at: Timestamp,
+    rows: &'a [Remembered],
+) -> Result<()> {
+    if !rows.is_empty() {
+        let rows: Vec<&Remembered> = rows.iter().collect();
+        asks.push(ask!(
+            REMEMBER,
+            column(&rows, |row| row.key),
+            column(&rows, |row| row.command),
+            column(&rows, |row| row.actor.as_str()),
+            column(&rows, |row| &row.fingerprint.0[..]),
+            rows.iter().map(|row| json(&row.outcome)).collect::<Result<Vec<String>>>()?,
+            at.0,
+        ));
+    }
+    Ok(())
+}
+
+/// Appends a batch to the log and moves the head.
+pub(super) fn append<'a>(asks: &mut Vec<Ask<'a>>, batch: &'a LogBatch) {
+    let LogBatch { first, last, decided_at, payload, hash } = batch;
+    let last = number(*last);
+    asks.push(ask!(APPEND, last, number(*first), decided_at.0, payload, &hash[..]));
+    asks.push(ask!(MOVE_HEAD, last, decided_at.0, &hash[..]));
+}
+
+fn column<R: Copy, T>(rows: &[R], value: impl Fn(R) -> T) -> Vec<T> {
+    rows.iter().copied().map(value).collect()
+}
+
+fn bodies(rows: &[impl serde::Serialize]) -> Result<Vec<String>> {
+    rows.iter().map(json).collect()
+}
+
+/// What was touched is in the ledger.
+fn each<'k, K: std::fmt::Debug + 'k, R>(
+    keys: impl IntoIterator<Item = &'k K>,
+    find: impl Fn(&'k K) -> Option<R>,
+) -> Result<Vec<R>> {
+    let found =
+        |key| find(key).ok_or_else(|| StoreError::Damaged(format!("{key:?} was changed and is not there")));
+    keys.into_iter().map(found).collect()
+}

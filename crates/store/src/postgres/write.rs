@@ -1,0 +1,299 @@
+//! The writing connection, and what it is for: deciding a batch in one transaction.
+//!
+//! Two round trips a batch: lock the head and load; write and commit. The items and stock that a batch loaded stay in
+//! memory for the next one. They are true exactly as long as the log's head is where this writer left it, which each
+//! transaction finds out when it has locked the head.
+//!
+//! A connection can die after a COMMIT was sent and before it was answered. Then nobody knows whether the batch is in
+//! the log. That is no special case: it is [`StoreError::Transient`], the caller sends the same commands again, and
+//! those that were committed are answered from what is remembered of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_domain::command::Fingerprint;
+use holdfast_domain::{Command, Hold, Ledger, Order, Sku, SkuState, StockRow, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::connection::{Ask, Connection, ask, bytes, from_json, get, head_of, parsed, within};
+use super::target::Target;
+use super::touched::{append, push_remembered, push_touched};
+use crate::plan::{self, Kept, Plan, Remembered};
+use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
+
+/// For one transaction, the wait for the head included.
+const TRANSACTION_SECONDS_MAX: u64 = 30;
+
+/// Each statement must see what the writer before this one committed: its own view, not one for the transaction.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+const LOCK_HEAD: &str = "SELECT position, decided_at, hash FROM log_head WHERE id = 1 FOR UPDATE";
+pub(super) const OUTCOMES: &str =
+    "SELECT key, command, actor, fingerprint, outcome FROM outcomes WHERE key = ANY($1)";
+pub(super) const ORDERS: &str = "SELECT body, fingerprint FROM orders WHERE id = ANY($1)";
+pub(super) const HOLDS: &str = "SELECT body, fingerprint FROM holds WHERE id = ANY($1)";
+const DUE: &str = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND expires_at <= \
+                   greatest($1, (SELECT decided_at FROM log_head WHERE id = 1)) ORDER BY expires_at LIMIT $2";
+const PENDING: &str = "SELECT id FROM pending WHERE id = ANY($1)";
+const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
+const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
+                     reorder_point FROM stock WHERE sku = ANY($1) ORDER BY sku, location";
+const LOCATIONS: &str = "SELECT body FROM locations";
+
+/// Owner of the connection that decides.
+pub(super) struct Writer {
+    target: Arc<Target>,
+    connection: Option<Connection>,
+    kept: Option<Kept>,
+    is_closed: bool,
+}
+
+impl Writer {
+    pub(super) fn new(target: Arc<Target>, connection: Connection) -> Self {
+        Self { target, connection: Some(connection), kept: None, is_closed: false }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.connection = None;
+    }
+
+    /// The connection, taken out so that any error leaves none behind, or a new one.
+    pub(super) async fn take(&mut self) -> Result<Connection> {
+        if self.is_closed {
+            return Err(StoreError::Closed);
+        }
+        match self.connection.take().filter(|connection| !connection.is_closed()) {
+            Some(connection) => Ok(connection),
+            None => {
+                let connection = self.target.reconnect().await?;
+                tracing::info!("connected to PostgreSQL again");
+                Ok(connection)
+            }
+        }
+    }
+
+    pub(super) fn put_back(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+
+    /// Decides and records a batch.
+    pub(super) async fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
+        let kept = self.kept.take();
+        let connection = self.take().await?;
+        let (executed, kept) = transaction(decide(&connection, kept, clock, commands)).await?;
+        self.put_back(connection);
+        self.kept = Some(kept);
+        Ok(executed)
+    }
+}
+
+/// Gives up after its time; the connection must not be used again then.
+pub(super) async fn transaction<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    within(Duration::from_secs(TRANSACTION_SECONDS_MAX), work).await
+}
+
+async fn decide(
+    connection: &Connection,
+    kept: Option<Kept>,
+    clock: Timestamp,
+    commands: &[Command],
+) -> Result<(Executed, Kept)> {
+    let keys = plan::keys(commands);
+    let claims: Vec<Uuid> = keys.claims.iter().copied().collect();
+    let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
+    let mut asks = vec![
+        ask!(LOCK_HEAD),
+        ask!(OUTCOMES, plan::outcome_keys(commands)),
+        ask!(ORDERS, &claims),
+        ask!(HOLDS, &claims),
+        ask!(DUE, clock.0, EXPIRE_PER_BATCH_MAX as i64),
+        ask!(PENDING, ids),
+    ];
+    // What is not at hand is asked for right away; whether the rest is still true, the head will say.
+    let missing: Vec<&Sku> = match &kept {
+        Some(kept) => keys.skus.iter().filter(|sku| !kept.ledger.has_sku(sku)).collect(),
+        None => keys.skus.iter().collect(),
+    };
+    push_skus(&mut asks, &missing, kept.is_none());
+    let answers = connection.pipeline(BEGIN, &asks, "").await?;
+    let mut answers = answers.into_iter();
+    let mut next = || answers.next().expect("each ask has its answer");
+
+    let head = head_of(&next())?;
+    let known = next().iter().map(remembered_of).collect::<Result<_>>()?;
+    let (orders, holds, due, pending) = (next(), next(), next(), next());
+    let now = clock.max(head.decided_at);
+    let had_kept = kept.is_some();
+    let at_hand = kept.and_then(|kept| kept.at(&head, now));
+    let is_stale = had_kept && at_hand.is_none();
+    let mut ledger = at_hand.unwrap_or_else(|| Ledger::new(now));
+    put_claims(&mut ledger, &claims, &orders, &holds, &due)?;
+    if !is_stale {
+        put_skus(&mut ledger, &missing, &mut answers)?;
+    }
+    load_rest(connection, &mut ledger, is_stale, &keys.skus).await?;
+
+    let plan = plan::plan(&mut ledger, head.position, commands, known);
+    let settled: Vec<Uuid> = pending.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
+    if plan.events.is_empty() && plan.remember.is_empty() && settled.is_empty() {
+        connection.simple("ROLLBACK").await?;
+        let kept = Kept { head: head.position, ledger };
+        return Ok((Executed { outcomes: plan.outcomes, committed: None }, kept));
+    }
+    let Plan { events, outcomes, remember } = plan;
+    let batch = LogBatch::after(&head, now, &events);
+    write(connection, &ledger, now, &remember, &settled, batch.as_ref()).await?;
+    let committed = batch.map(|batch| batch.committed(events));
+    let head = committed.as_ref().map_or(head.position, |committed| committed.last);
+    Ok((Executed { outcomes, committed }, Kept { head, ledger }))
+}
+
+/// Writes all that a plan changes, and commits.
+pub(super) async fn write(
+    connection: &Connection,
+    ledger: &Ledger,
+    now: Timestamp,
+    remember: &[Remembered],
+    settled: &[Uuid],
+    batch: Option<&LogBatch>,
+) -> Result<()> {
+    let mut asks = Vec::new();
+    push_touched(&mut asks, ledger)?;
+    push_remembered(&mut asks, now, remember)?;
+    if !settled.is_empty() {
+        asks.push(ask!("DELETE FROM pending WHERE id = ANY($1)", settled));
+    }
+    if let Some(batch) = batch {
+        append(&mut asks, batch);
+    }
+    connection.pipeline("", &asks, "COMMIT").await.map(drop)
+}
+
+/// Locks the head outside of [`decide`], in a transaction that the caller ends.
+pub(super) async fn begin_at_head(connection: &Connection) -> Result<Head> {
+    let answers = connection.pipeline(BEGIN, &[ask!(LOCK_HEAD)], "").await?;
+    head_of(&answers[0])
+}
+
+fn put_claims(
+    ledger: &mut Ledger,
+    claims: &[Uuid],
+    orders: &[Row],
+    holds: &[Row],
+    due: &[Row],
+) -> Result<()> {
+    for id in claims {
+        ledger.put_order(*id, None);
+        ledger.put_hold(*id, None);
+    }
+    for row in due {
+        let hold = hold_of(row)?;
+        // The ledger wants to know of both tables for each id; of an order under a held hold's id there is none.
+        ledger.put_order(hold.id, None);
+        ledger.put_hold(hold.id, Some(hold));
+    }
+    for row in orders {
+        let order = order_of(row)?;
+        ledger.put_order(order.id, Some(order));
+    }
+    for row in holds {
+        let hold = hold_of(row)?;
+        ledger.put_hold(hold.id, Some(hold));
+    }
+    Ok(())
+}
+
+fn push_skus<'a>(asks: &mut Vec<Ask<'a>>, skus: &[&'a Sku], with_locations: bool) {
+    if !skus.is_empty() {
+        let names: Vec<&str> = skus.iter().map(|sku| sku.as_str()).collect();
+        asks.push(ask!(ITEMS, names.clone()));
+        asks.push(ask!(STOCK, names));
+    }
+    if with_locations {
+        asks.push(ask!(LOCATIONS));
+    }
+}
+
+/// From the answers to what [`push_skus`] asked.
+fn put_skus(ledger: &mut Ledger, skus: &[&Sku], answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<()> {
+    if !skus.is_empty() {
+        let items = answers.next().expect("the items were asked for");
+        let stock = answers.next().expect("the stock was asked for");
+        let mut rows: HashMap<&str, Vec<StockRow>> = HashMap::new();
+        for row in &stock {
+            rows.entry(get(row, 0)?).or_default().push(stock_of(row)?);
+        }
+        for sku in skus {
+            ledger.put_sku((*sku).clone(), None);
+        }
+        for row in &items {
+            let item: holdfast_domain::Item = from_json("an item", row, 0)?;
+            let stock = rows.remove(item.sku.as_str()).unwrap_or_default();
+            ledger.put_sku(item.sku.clone(), Some(SkuState { item: Arc::new(item), stock }));
+        }
+    }
+    for row in answers.next().into_iter().flatten() {
+        ledger.put_location(from_json("a location", &row, 0)?);
+    }
+    Ok(())
+}
+
+/// What nobody could name before: the SKUs of orders and holds; and everything, if what was kept proved stale.
+async fn load_rest(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    is_stale: bool,
+    named: &std::collections::HashSet<Sku>,
+) -> Result<()> {
+    let of_claims = ledger.skus_of_claims();
+    let missing: std::collections::HashSet<&Sku> =
+        named.iter().chain(&of_claims).filter(|sku| !ledger.has_sku(sku)).collect();
+    let missing: Vec<&Sku> = missing.into_iter().collect();
+    let mut asks = Vec::new();
+    push_skus(&mut asks, &missing, is_stale);
+    if asks.is_empty() {
+        return Ok(());
+    }
+    let answers = connection.pipeline("", &asks, "").await?;
+    put_skus(ledger, &missing, &mut answers.into_iter())
+}
+
+/// From the columns `body, fingerprint`.
+pub(super) fn order_of(row: &Row) -> Result<Order> {
+    let order: Order = from_json("an order", row, 0)?;
+    Ok(Order { fingerprint: Fingerprint(bytes(row, 1)?), ..order })
+}
+
+/// From the columns `body, fingerprint`.
+pub(super) fn hold_of(row: &Row) -> Result<Hold> {
+    let hold: Hold = from_json("a hold", row, 0)?;
+    Ok(Hold { fingerprint: Fingerprint(bytes(row, 1)?), ..hold })
+}
+
+/// From `sku` and the eight columns of a stock row.
+pub(super) fn stock_of(row: &Row) -> Result<StockRow> {
+    Ok(StockRow {
+        location: parsed("a location code", row, 1)?,
+        on_hand: get(row, 2)?,
+        held: get(row, 3)?,
+        allocated: get(row, 4)?,
+        unavailable: get(row, 5)?,
+        safety_stock: get(row, 6)?,
+        incoming: get(row, 7)?,
+        reorder_point: get(row, 8)?,
+    })
+}
+
+/// From the columns of [`OUTCOMES`].
+pub(super) fn remembered_of(row: &Row) -> Result<Remembered> {
+    Ok(Remembered {
+        key: get(row, 0)?,
+        command: get(row, 1)?,
+        actor: get(row, 2)?,
+        fingerprint: Fingerprint(bytes(row, 3)?),
+        outcome: from_json("an outcome", row, 4)?,
+    })
+}
