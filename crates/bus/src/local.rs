@@ -1,78 +1,37 @@
 //! The bus without a broker: the two ends of a channel in one process.
 
-use std::sync::Arc;
-
 use holdfast_domain::Command;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Delivery, NotTaken, QUEUE_ENVELOPES_MAX, Reply};
+use crate::{Consumer, Delivery, NotTaken, Publisher, QUEUE_ENVELOPES_MAX, Reply};
 
 /// Makes a queue: where envelopes go in, and where one worker takes them out.
 pub fn local() -> (Publisher, Consumer) {
     let (sender, receiver) = mpsc::channel(QUEUE_ENVELOPES_MAX);
-    (Publisher { sender }, Consumer { receiver, gathered: Vec::new() })
+    (Publisher::Local(LocalPublisher { sender }), Consumer::new(receiver))
 }
 
 #[derive(Debug, Clone)]
-pub struct Publisher {
+pub struct LocalPublisher {
     sender: mpsc::Sender<Delivery>,
 }
 
-impl Publisher {
-    /// Hands an envelope over; the receiver gets its outcomes. Full means full: nobody waits in front of a full
-    /// queue, the caller is told at once.
-    pub fn publish(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Reply>, NotTaken> {
+impl LocalPublisher {
+    pub(crate) fn publish(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Reply>, NotTaken> {
         let (reply, outcomes) = oneshot::channel();
-        let delivery = Delivery { commands: Arc::new(commands), reply };
-        self.sender.try_send(delivery).map_err(|error| match error {
+        self.sender.try_send(Delivery::local(commands, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Overloaded,
             mpsc::error::TrySendError::Closed(_) => NotTaken::Stopping,
         })?;
         Ok(outcomes)
     }
 
-    /// Envelopes that wait.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.sender.max_capacity() - self.sender.capacity()
     }
 
-    /// Whether a worker is there to take them.
-    pub fn has_consumer(&self) -> bool {
+    pub(crate) fn has_consumer(&self) -> bool {
         !self.sender.is_closed()
-    }
-}
-
-#[derive(Debug)]
-pub struct Consumer {
-    receiver: mpsc::Receiver<Delivery>,
-    gathered: Vec<Delivery>,
-}
-
-impl Consumer {
-    /// Waits for an envelope and yields it with all that wait behind it, up to about `commands_max` commands (at
-    /// least one envelope). `None`: every publisher is gone and the queue is empty.
-    pub async fn batch(&mut self, commands_max: usize) -> Option<Vec<Delivery>> {
-        if self.gathered.is_empty() {
-            let mut received = Vec::with_capacity(64);
-            if self.receiver.recv_many(&mut received, commands_max).await == 0 {
-                return None;
-            }
-            self.gathered = received;
-        }
-        let mut commands = 0;
-        let fits = self.gathered.iter().take_while(|delivery| {
-            let first = commands == 0;
-            commands += delivery.commands.len();
-            first || commands <= commands_max
-        });
-        let count = fits.count();
-        let rest = self.gathered.split_off(count);
-        Some(std::mem::replace(&mut self.gathered, rest))
-    }
-
-    /// Takes no new envelopes; what waits is still yielded.
-    pub fn close(&mut self) {
-        self.receiver.close();
     }
 }
 

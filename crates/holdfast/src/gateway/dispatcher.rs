@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use holdfast_bus::{NotTaken, Publisher, Reply};
+use holdfast_bus::{NotTaken, Publisher, Reply, Undecided};
 use holdfast_domain::{Command, CommandQueue, Outcome, Position};
 use holdfast_store::{Database, Pending};
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::gateway::answer::location_of;
 use crate::gateway::problem::Problem;
 
 /// How long a write waits for its decision before it is answered 202.
@@ -92,7 +93,7 @@ impl Dispatcher {
         };
         match tokio::time::timeout(DECISION_WAIT, waiting).await {
             Ok(reply) => {
-                let outcomes = settled(reply)?;
+                let outcomes = settled(reply, &commands)?;
                 if let Some(last) = outcomes.iter().map(|outcome| outcome.position.0).max() {
                     self.answered.fetch_max(last, Ordering::Relaxed);
                 }
@@ -112,10 +113,17 @@ impl Dispatcher {
     }
 }
 
-fn settled(reply: Result<Reply, oneshot::error::RecvError>) -> Result<Vec<Outcome>, Problem> {
+fn settled(
+    reply: Result<Reply, oneshot::error::RecvError>,
+    commands: &[Command],
+) -> Result<Vec<Outcome>, Problem> {
     match reply {
         Ok(Ok(outcomes)) => Ok(outcomes),
-        Ok(Err(not_taken)) => Err(not_taken.into()),
+        Ok(Err(Undecided::NotTaken(not_taken))) => Err(not_taken.into()),
+        Ok(Err(Undecided::InDoubt(why))) => Err(match commands {
+            [command] => Problem::outcome_unknown(&why, Some((command.id, &location_of(command)))),
+            _several => Problem::outcome_unknown(&why, None),
+        }),
         // The worker went away with the envelope in its hands.
         Err(_) => Err(NotTaken::Stopping.into()),
     }

@@ -76,6 +76,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECONDS)
     }
 
+    /// 504: nobody here can know whether it was taken. With the id and the address of what may have come of it, if that
+    /// is one thing.
+    pub fn outcome_unknown(why: &str, of: Option<(Uuid, &str)>) -> Self {
+        let detail =
+            format!("It may have been taken or not: {why}. Sending it again with the same id or key is safe.");
+        let problem = Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail);
+        match of {
+            None => problem,
+            Some((id, location)) => problem.with("id", json!(id)).header(header::LOCATION, location),
+        }
+    }
+
     pub fn retry_after(self, seconds: u32) -> Self {
         self.header(header::RETRY_AFTER, &seconds.to_string())
     }

@@ -1,0 +1,221 @@
+//! The sending end of a command queue: envelopes on their way, with publisher confirms, `mandatory`, and honest
+//! answers when the broker does not take them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use holdfast_domain::{Command, CommandQueue};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{oneshot, watch};
+
+use super::link::Line;
+use super::room::{Packed, Room};
+use super::trouble::plain;
+use super::{Alive, CLOSED, RETRY_WAIT, Shared, declare, envelope, told};
+use crate::topology::{self, COMMANDS};
+use crate::{NotTaken, Reply, Undecided};
+
+/// Envelopes without a confirm at most. The client library queues without bound while the broker takes nothing.
+const UNCONFIRMED_MAX: usize = 64;
+/// Envelopes that may leave with few commands. Beyond that, commands gather until one of them is confirmed, or until
+/// there are enough for another envelope to be worth it.
+const EAGER_ENVELOPES: usize = 2;
+const WORTHWHILE_COMMANDS: usize = 64;
+
+/// Hands commands to one queue of the broker.
+#[derive(Clone)]
+pub struct AmqpPublisher {
+    pub(super) room: Arc<Room>,
+}
+
+impl std::fmt::Debug for AmqpPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AmqpPublisher").field("waiting", &self.waiting()).finish()
+    }
+}
+
+impl AmqpPublisher {
+    pub(crate) fn publish(&self, commands: &[Command]) -> Result<oneshot::Receiver<Reply>, NotTaken> {
+        if let Some(why) = self.trouble() {
+            return Err(why);
+        }
+        let Some(first) = commands.first() else {
+            let (waiter, outcomes) = oneshot::channel();
+            drop(waiter.send(Ok(Vec::new())));
+            return Ok(outcomes);
+        };
+        // Written here, by whoever calls: many callers use many cores, the envelope only puts brackets around.
+        self.room.enter(envelope::write_commands(commands), first.body.kind(), commands.len())
+    }
+
+    /// Callers whose commands have not left yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.room.groups()
+    }
+
+    /// Why nothing is taken now.
+    pub(crate) fn trouble(&self) -> Option<NotTaken> {
+        self.room.trouble()
+    }
+}
+
+/// Polls a future once: a message is queued for sending by then, its confirm is still to come.
+pub(super) async fn begun<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// A channel with publisher confirms.
+pub(super) async fn confirming(line: &Line) -> lapin::Result<Channel> {
+    let channel = line.connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// Sends what gathers in the room until `closing`; then what is left, and waits for its confirms.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    queue: CommandQueue,
+    room: Arc<Room>,
+    mut closing: watch::Receiver<bool>,
+    _alive: Alive,
+) {
+    loop {
+        let line = tokio::select! {
+            line = shared.publishing.line() => line,
+            () = told(&mut closing) => None,
+        };
+        let Some(line) = line else { break };
+        let ended = session(&shared, &line, queue, &room, &mut closing).await;
+        let why = match ended {
+            Ok(()) => break,
+            Err(why) => why,
+        };
+        room.shut(&NotTaken::Unavailable(format!("the connection to the broker is lost: {why}")));
+        tracing::debug!(?queue, why, "commands cannot be sent");
+        tokio::time::sleep(RETRY_WAIT).await;
+    }
+    room.shut(&NotTaken::Stopping);
+}
+
+/// What the broker said of one envelope.
+struct Answered {
+    id: u64,
+    said: lapin::Result<Confirmation>,
+}
+
+/// Sends over one connection until it is lost (an error) or the process stops.
+async fn session(
+    shared: &Shared,
+    line: &Line,
+    queue: CommandQueue,
+    room: &Room,
+    closing: &mut watch::Receiver<bool>,
+) -> Result<(), String> {
+    let channel = confirming(line).await.map_err(|error| plain(&error))?;
+    let mut link = shared.publishing.state.clone();
+    let mut address = shared.reply_address.clone();
+    let mut unconfirmed = FuturesUnordered::new();
+    let mut lost = None;
+    let mut is_last_call = false;
+    while lost.is_none() {
+        let state = link.borrow_and_update().clone();
+        let reply_to = address.borrow_and_update().clone();
+        if !state.is_on(line) {
+            lost = state.trouble.map(|why| why.to_string()).or(Some("it was closed".to_owned()));
+            break;
+        }
+        match (state.trouble, reply_to) {
+            (Some(why), _) => room.shut(&NotTaken::Unavailable(why.to_string())),
+            (None, None) => {
+                room.shut(&NotTaken::Unavailable("the queue for replies is not there yet".to_owned()))
+            }
+            (None, Some(reply_to)) => {
+                if !is_last_call {
+                    room.open();
+                }
+                while may_send(unconfirmed.len(), room.commands()) {
+                    let Some(packed) = room.pack() else { break };
+                    let mut sent = Box::pin(send(shared, &channel, packed, reply_to.clone()));
+                    // Polled once here, so that envelopes leave in the order in which they were packed.
+                    match begun(&mut sent).await {
+                        Poll::Pending => unconfirmed.push(sent),
+                        Poll::Ready(answered) => lost = settle(shared, queue, answered).await,
+                    }
+                }
+            }
+        }
+        if is_last_call && unconfirmed.is_empty() && room.groups() == 0 {
+            drop(channel.close(CLOSED, "the process stops".into()).await);
+            return Ok(());
+        }
+        tokio::select! {
+            () = room.arrived() => {}
+            Some(answered) = unconfirmed.next() => lost = settle(shared, queue, answered).await,
+            _ = link.changed() => {}
+            _ = address.changed() => {}
+            () = told(closing), if !is_last_call => {
+                is_last_call = true;
+                room.last_call();
+            }
+        }
+    }
+    // What is on its way may have arrived. The library ends all its promises with the connection.
+    while let Some(answered) = unconfirmed.next().await {
+        settle(shared, queue, answered).await;
+    }
+    Err(lost.unwrap_or_else(|| "it was closed".to_owned()))
+}
+
+fn may_send(unconfirmed: usize, commands: usize) -> bool {
+    unconfirmed < EAGER_ENVELOPES || (unconfirmed < UNCONFIRMED_MAX && commands >= WORTHWHILE_COMMANDS)
+}
+
+async fn send(shared: &Shared, channel: &Channel, packed: Packed, reply_to: ShortString) -> Answered {
+    let id = shared.waiters.add(packed.parts);
+    let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(2)
+        .with_user_id(shared.settings.user_id())
+        .with_reply_to(reply_to)
+        .with_correlation_id(id.to_string().into());
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let publishing =
+        channel.basic_publish(COMMANDS.into(), packed.routing_key.into(), options, &packed.body, properties);
+    let said = async { publishing.await?.await }.await;
+    Answered { id, said }
+}
+
+/// Tells the callers of an envelope when it was not taken, or when nobody knows; the latter ends the connection's use.
+async fn settle(shared: &Shared, queue: CommandQueue, answered: Answered) -> Option<String> {
+    let returned = match answered.said {
+        Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => return None,
+        Ok(Confirmation::Nack(None)) => {
+            shared.waiters.refuse(answered.id, &NotTaken::Overloaded.into());
+            return None;
+        }
+        Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) => returned,
+        Err(error) => {
+            let why = plain(&error);
+            shared.waiters.refuse(answered.id, &Undecided::InDoubt(why.clone()));
+            return Some(why);
+        }
+    };
+    // Returned, and then confirmed all the same. One confirm may stand for several envelopes: the message itself says
+    // which of them came back.
+    let correlation = returned.properties.correlation_id().as_ref();
+    let id = correlation.and_then(|id| id.as_str().parse().ok()).unwrap_or(answered.id);
+    let name = topology::queue_name(queue);
+    shared.waiters.refuse(id, &NotTaken::Unavailable(format!("the broker has no queue {name}")).into());
+    tracing::error!(queue = name, "the queue is missing on the broker; declaring it again");
+    if let Some(line) = shared.publishing.line().await
+        && let Err(trouble) = declare::all(&shared.settings, &line.connection).await
+    {
+        tracing::error!(%trouble, "it could not be declared again");
+    }
+    None
+}

@@ -1,0 +1,195 @@
+//! Settles envelopes: replies first, then acknowledgements, as many at once as have gathered.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicPublishOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::trouble::plain;
+use super::{Alive, CLOSED, Shared};
+use crate::NotTaken;
+
+/// How long an envelope that was not taken waits before the broker may give it out again.
+const AGAIN_WAIT: Duration = Duration::from_millis(250);
+/// How long replies may take to leave before their envelopes are acknowledged without.
+const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Settlements that are worked off together at most.
+const TOGETHER_MAX: usize = 1_024;
+
+/// Where a reply goes.
+#[derive(Debug)]
+pub(super) struct ReplyTo {
+    pub address: ShortString,
+    pub correlation: Option<ShortString>,
+}
+
+#[derive(Debug)]
+pub(super) struct Settlement {
+    pub tag: u64,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Done { reply: Option<(ReplyTo, Vec<u8>)> },
+    Again { why: NotTaken },
+}
+
+/// Settles what the worker has done with the envelopes of one channel, until the last of them is settled.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    channel: Channel,
+    mut settlements: mpsc::UnboundedReceiver<Settlement>,
+    _alive: Alive,
+) {
+    let mut replies = Replies { shared, channel: None };
+    let mut acks = Acks { next: 1, done: BTreeSet::new() };
+    let mut together = Vec::new();
+    while settlements.recv_many(&mut together, TOGETHER_MAX).await > 0 {
+        let mut to_send = Vec::new();
+        let mut again = Vec::new();
+        let mut done = Vec::new();
+        for Settlement { tag, verdict } in together.drain(..) {
+            match verdict {
+                Verdict::Done { reply } => {
+                    to_send.extend(reply);
+                    done.push(tag);
+                }
+                Verdict::Again { why } => {
+                    tracing::warn!(%why, "an envelope goes back to its queue");
+                    again.push(tag);
+                }
+            }
+        }
+        replies.send(to_send).await;
+        if let Err(error) = settle(&channel, &mut acks, &done, &again).await {
+            // The broker gives all of it out again, and the outcomes are found by id.
+            tracing::debug!(error = plain(&error), "envelopes could not be acknowledged");
+        }
+    }
+    drop(channel.close(CLOSED, "settled".into()).await);
+}
+
+async fn settle(channel: &Channel, acks: &mut Acks, done: &[u64], again: &[u64]) -> lapin::Result<()> {
+    let (up_to, singles) = acks.add(done);
+    if let Some(tag) = up_to {
+        channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
+    }
+    for tag in singles {
+        channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
+    }
+    if !again.is_empty() {
+        sleep(AGAIN_WAIT).await;
+        for tag in again {
+            channel.basic_nack(*tag, BasicNackOptions { requeue: true, multiple: false }).await?;
+        }
+        // They are no longer outstanding, so that acknowledging up to a later one does not mean them.
+        acks.forget(again);
+    }
+    Ok(())
+}
+
+/// Which tags are settled, so that one acknowledgement can stand for many.
+struct Acks {
+    /// The lowest tag that is not settled.
+    next: u64,
+    /// Settled tags above it.
+    done: BTreeSet<u64>,
+}
+
+impl Acks {
+    /// The tag up to which all are done now, and those done beyond a gap.
+    fn add(&mut self, tags: &[u64]) -> (Option<u64>, Vec<u64>) {
+        let before = self.next;
+        self.forget(tags);
+        let up_to = (self.next > before && tags.iter().any(|tag| *tag < self.next)).then(|| self.next - 1);
+        let singles = tags.iter().copied().filter(|tag| *tag >= self.next).collect();
+        (up_to, singles)
+    }
+
+    fn forget(&mut self, tags: &[u64]) {
+        self.done.extend(tags);
+        while self.done.remove(&self.next) {
+            self.next += 1;
+        }
+    }
+}
+
+/// Sends replies over the publishing connection. They are not confirmed: whoever waits can ask again by id.
+struct Replies {
+    shared: Arc<Shared>,
+    channel: Option<(u64, Channel)>,
+}
+
+impl Replies {
+    async fn send(&mut self, replies: Vec<(ReplyTo, Vec<u8>)>) {
+        let count = replies.len();
+        if count == 0 {
+            return;
+        }
+        // While the broker takes no messages, emptying its queues is what helps it.
+        let blocked = self.shared.publishing.state.borrow().line.is_some()
+            && self.shared.publishing.state.borrow().trouble.is_some();
+        if blocked {
+            tracing::warn!(count, "replies are dropped while the broker takes no messages");
+            return;
+        }
+        match timeout(REPLY_WAIT_MAX, self.try_send(replies)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.channel = None;
+                tracing::warn!(count, error = plain(&error), "replies could not be sent");
+            }
+            Err(_elapsed) => {
+                self.channel = None;
+                tracing::warn!(count, "replies did not leave in time");
+            }
+        }
+    }
+
+    async fn try_send(&mut self, replies: Vec<(ReplyTo, Vec<u8>)>) -> lapin::Result<()> {
+        let Some(line) = self.shared.publishing.line().await else { return Ok(()) };
+        let usable = self
+            .channel
+            .take()
+            .filter(|(number, channel)| *number == line.number && channel.status().connected());
+        let channel = match usable {
+            Some((_, channel)) => channel,
+            None => line.connection.create_channel().await?,
+        };
+        let sent = replies.iter().map(|(to, body)| {
+            let mut properties = BasicProperties::default().with_content_type("application/json".into());
+            if let Some(correlation) = &to.correlation {
+                properties = properties.with_correlation_id(correlation.clone());
+            }
+            let options = BasicPublishOptions::default();
+            channel.basic_publish(ShortString::default(), to.address.clone(), options, body, properties)
+        });
+        for sent in join_all(sent).await {
+            sent?;
+        }
+        self.channel = Some((line.number, channel));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_acknowledgement_stands_for_all_before_it_and_never_for_one_that_is_open() {
+        let mut acks = Acks { next: 1, done: BTreeSet::new() };
+        assert_eq!(acks.add(&[1, 2, 3]), (Some(3), vec![]));
+        assert_eq!(acks.add(&[5, 6]), (None, vec![5, 6]));
+        assert_eq!(acks.add(&[4]), (Some(6), vec![]));
+        acks.forget(&[7]);
+        assert_eq!(acks.add(&[8]), (Some(8), vec![]));
+    }
+}
