@@ -243,6 +243,12 @@ impl Currency {
         }
     }
 
+    /// Every known one.
+    pub fn all() -> impl Iterator<Item = Currency> {
+        let codes = CURRENCIES.split_ascii_whitespace().filter_map(|entry| entry.as_bytes().first_chunk());
+        codes.map(|code| Self(*code))
+    }
+
     fn entry(code: &[u8; 3]) -> Option<&'static str> {
         CURRENCIES.split_ascii_whitespace().find(|entry| entry.as_bytes().starts_with(code))
     }

@@ -77,7 +77,11 @@ export default function OrdersPage() {
       {
         id: "customer",
         header: "Customer",
-        cell: ({ row }) => <span className={classes.code}>{short(row.original.customer)}</span>,
+        cell: ({ row }) => (
+          <span className={classes.code}>
+            {row.original.customer === null ? "–" : short(row.original.customer)}
+          </span>
+        ),
         meta: { width: "minmax(110px, .8fr)" },
       },
       {

@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/health/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process runs */
+        get: operations["get_live"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process can take work */
+        get: operations["get_ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts": {
         parameters: {
             query?: never;
@@ -43,83 +77,6 @@ export interface paths {
          * @description Allowed: admin.
          */
         patch: operations["update_account"];
-        trace?: never;
-    };
-    "/v1/sessions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Sign in */
-        post: operations["sign_in"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/sessions/current": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Sign out
-         * @description Allowed: every signed-in account.
-         */
-        delete: operations["sign_out"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/me": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Who is signed in
-         * @description Allowed: every signed-in account.
-         */
-        get: operations["get_me"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/me/password": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Change the password; ends the other sessions
-         * @description Allowed: every signed-in account.
-         */
-        put: operations["change_password"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
         trace?: never;
     };
     "/v1/api-keys": {
@@ -166,6 +123,254 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/commands/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The outcome of a command, or pending
+         * @description Allowed: every signed-in account. Whoever sent it, and staff.
+         */
+        get: operations["get_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What could not be processed
+         * @description Allowed: admin.
+         */
+        get: operations["list_dead_letters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Drop it
+         * @description Allowed: admin.
+         */
+        delete: operations["drop_dead_letter"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/dead-letters/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send it again
+         * @description Allowed: admin.
+         */
+        post: operations["retry_dead_letter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The event log
+         * @description Allowed: staff, admin, service.
+         */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The health board's data
+         * @description Allowed: staff, admin.
+         */
+        get: operations["get_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Holds, newest first; a customer sees the own ones
+         * @description Allowed: every signed-in account. Of those that still hold, each page shows first what is soonest over.
+         */
+        get: operations["list_holds"];
+        put?: never;
+        /**
+         * Keep units for a while
+         * @description Allowed: customer, service, admin.
+         */
+        post: operations["create_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One hold
+         * @description Allowed: every signed-in account.
+         */
+        get: operations["get_hold"];
+        put?: never;
+        post?: never;
+        /**
+         * Give the units back
+         * @description Allowed: customer, service, admin.
+         */
+        delete: operations["release_hold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Turn a hold into an order with its id
+         * @description Allowed: customer, service, admin.
+         */
+        post: operations["confirm_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/holds/{id}/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Keep the units longer
+         * @description Allowed: customer, service, admin.
+         */
+        post: operations["extend_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import items with stock from CSV
+         * @description Allowed: staff, admin.
+         */
+        post: operations["create_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Progress and the bad rows
+         * @description Allowed: staff, admin.
+         */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/items": {
         parameters: {
             query?: never;
@@ -198,7 +403,7 @@ export interface paths {
         get: operations["get_item"];
         /**
          * Replace an item
-         * @description Allowed: staff, admin.
+         * @description Allowed: staff, admin. Optional fields that are left out are taken away.
          */
         put: operations["replace_item"];
         post?: never;
@@ -211,7 +416,7 @@ export interface paths {
         head?: never;
         /**
          * Change some fields of an item
-         * @description Allowed: staff, admin.
+         * @description Allowed: staff, admin. A JSON merge patch (RFC 7396): null takes an optional field away.
          */
         patch: operations["update_item"];
         trace?: never;
@@ -247,9 +452,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
         /**
-         * Replace a location
+         * One location
+         * @description Allowed: staff, admin.
+         */
+        get: operations["get_location"];
+        /**
+         * Replace a location, or add it
          * @description Allowed: staff, admin.
          */
         put: operations["put_location"];
@@ -260,7 +469,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/stock/{sku}": {
+    "/v1/me": {
         parameters: {
             query?: never;
             header?: never;
@@ -268,10 +477,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Stock of one SKU, by location
-         * @description Allowed: staff, admin, service.
+         * Who is signed in
+         * @description Allowed: every signed-in account.
          */
-        get: operations["get_stock"];
+        get: operations["get_me"];
         put?: never;
         post?: never;
         delete?: never;
@@ -280,167 +489,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/stock/query": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Stock of many SKUs
-         * @description Allowed: staff, admin, service.
-         */
-        post: operations["query_stock"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Stock, filtered
-         * @description Allowed: staff, admin, service.
-         */
-        get: operations["list_stock"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/receipts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Book goods in
-         * @description Allowed: staff, admin.
-         */
-        post: operations["receive_stock"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/adjustments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Correct on hand, with a reason
-         * @description Allowed: staff, admin.
-         */
-        post: operations["adjust_stock"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/counts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Record a cycle count
-         * @description Allowed: staff, admin.
-         */
-        post: operations["count_stock"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/transfers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Move between locations
-         * @description Allowed: staff, admin.
-         */
-        post: operations["transfer_stock"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/unavailable": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Quarantine or free units
-         * @description Allowed: staff, admin.
-         */
-        post: operations["change_unavailable"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/incoming": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Change what is on its way
-         * @description Allowed: staff, admin.
-         */
-        post: operations["change_incoming"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/{sku}/levels/{location}": {
+    "/v1/me/password": {
         parameters: {
             query?: never;
             header?: never;
@@ -449,30 +498,10 @@ export interface paths {
         };
         get?: never;
         /**
-         * Set safety stock and reorder point
-         * @description Allowed: staff, admin.
+         * Change the password; ends the other sessions
+         * @description Allowed: every signed-in account.
          */
-        put: operations["put_levels"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stock/{sku}/movements": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What happened to a SKU, newest first
-         * @description Allowed: staff, admin.
-         */
-        get: operations["list_movements"];
-        put?: never;
+        put: operations["change_password"];
         post?: never;
         delete?: never;
         options?: never;
@@ -495,7 +524,7 @@ export interface paths {
         put?: never;
         /**
          * Place an order: all lines or none
-         * @description Allowed: customer, service.
+         * @description Allowed: customer, service, admin.
          */
         post: operations["create_order"];
         delete?: never;
@@ -515,7 +544,7 @@ export interface paths {
         put?: never;
         /**
          * Place up to 1,000 orders; each stands alone
-         * @description Allowed: service.
+         * @description Allowed: service, admin.
          */
         post: operations["create_order_batch"];
         delete?: never;
@@ -533,7 +562,7 @@ export interface paths {
         };
         /**
          * One order
-         * @description Allowed: owner, staff, admin, service.
+         * @description Allowed: every signed-in account. A customer sees the own ones.
          */
         get: operations["get_order"];
         put?: never;
@@ -555,7 +584,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel; the stock goes back where it came from
-         * @description Allowed: owner, staff, admin.
+         * @description Allowed: every signed-in account. A customer cancels the own ones.
          */
         post: operations["cancel_order"];
         delete?: never;
@@ -604,31 +633,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/holds": {
+    "/v1/sessions": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
+        get?: never;
+        put?: never;
+        /** Sign in */
+        post: operations["sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
         /**
-         * Holds, the first to expire first; a customer sees the own ones
+         * Sign out
          * @description Allowed: every signed-in account.
          */
-        get: operations["list_holds"];
-        put?: never;
-        /**
-         * Keep units for a while
-         * @description Allowed: customer, service.
-         */
-        post: operations["create_hold"];
-        delete?: never;
+        delete: operations["sign_out"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/v1/holds/{id}": {
+    "/v1/stats": {
         parameters: {
             query?: never;
             header?: never;
@@ -636,74 +678,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * One hold
-         * @description Allowed: owner, staff, admin, service.
+         * Rates, hottest SKUs and latencies over time
+         * @description Allowed: staff, admin.
          */
-        get: operations["get_hold"];
-        put?: never;
-        post?: never;
-        /**
-         * Give the units back
-         * @description Allowed: owner, staff, admin, service.
-         */
-        delete: operations["release_hold"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/holds/{id}/confirm": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Turn a hold into an order with its id
-         * @description Allowed: owner, service.
-         */
-        post: operations["confirm_hold"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/holds/{id}/extend": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Keep the units longer
-         * @description Allowed: owner, service.
-         */
-        post: operations["extend_hold"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/commands/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The outcome of a command, or pending
-         * @description Allowed: who sent it.
-         */
-        get: operations["get_command"];
+        get: operations["get_stats"];
         put?: never;
         post?: never;
         delete?: never;
@@ -712,7 +690,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/events": {
+    "/v1/stock": {
         parameters: {
             query?: never;
             header?: never;
@@ -720,10 +698,210 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The event log
+         * Stock, filtered
          * @description Allowed: staff, admin, service.
          */
-        get: operations["list_events"];
+        get: operations["list_stock"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/adjustments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Correct on hand, with a reason
+         * @description Allowed: staff, admin.
+         */
+        post: operations["adjust_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record a cycle count
+         * @description Allowed: staff, admin.
+         */
+        post: operations["count_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/incoming": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change what is on its way
+         * @description Allowed: staff, admin.
+         */
+        post: operations["change_incoming"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stock of many SKUs
+         * @description Allowed: staff, admin, service.
+         */
+        post: operations["query_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Book goods in
+         * @description Allowed: staff, admin.
+         */
+        post: operations["receive_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move between locations
+         * @description Allowed: staff, admin.
+         */
+        post: operations["transfer_stock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/unavailable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Quarantine or free units
+         * @description Allowed: staff, admin.
+         */
+        post: operations["change_unavailable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/{sku}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stock of one SKU, by location
+         * @description Allowed: staff, admin, service. As it was at an earlier time is not in this version: 501.
+         */
+        get: operations["get_stock"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/{sku}/levels/{location}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set safety stock and reorder point
+         * @description Allowed: staff, admin.
+         */
+        put: operations["put_levels"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stock/{sku}/movements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a SKU, newest first
+         * @description Allowed: staff, admin.
+         */
+        get: operations["list_movements"];
         put?: never;
         post?: never;
         delete?: never;
@@ -761,13 +939,13 @@ export interface paths {
         };
         /**
          * Webhooks
-         * @description Allowed: admin.
+         * @description Allowed: admin. Not in this version: 501.
          */
         get: operations["list_webhooks"];
         put?: never;
         /**
          * Subscribe a URL to events
-         * @description Allowed: admin.
+         * @description Allowed: admin. Not in this version: 501.
          */
         post: operations["create_webhook"];
         delete?: never;
@@ -788,183 +966,9 @@ export interface paths {
         post?: never;
         /**
          * End a subscription
-         * @description Allowed: admin.
+         * @description Allowed: admin. Not in this version: 501.
          */
         delete: operations["delete_webhook"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/imports": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Import items with stock from CSV
-         * @description Allowed: staff, admin.
-         */
-        post: operations["create_import"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/imports/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Progress and the bad rows
-         * @description Allowed: staff, admin.
-         */
-        get: operations["get_import"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/dead-letters": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What could not be processed
-         * @description Allowed: admin.
-         */
-        get: operations["list_dead_letters"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/dead-letters/{id}/retry": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Send it again
-         * @description Allowed: admin.
-         */
-        post: operations["retry_dead_letter"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/dead-letters/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /**
-         * Drop it
-         * @description Allowed: admin.
-         */
-        delete: operations["drop_dead_letter"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/stats": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Rates, hottest SKUs and latencies over time
-         * @description Allowed: staff, admin.
-         */
-        get: operations["get_stats"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The health board's data
-         * @description Allowed: staff, admin.
-         */
-        get: operations["get_health"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/health/live": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The process runs */
-        get: operations["get_live"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/health/ready": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The process can take work */
-        get: operations["get_ready"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -974,109 +978,70 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        Money: {
-            /**
-             * Format: int64
-             * @description Minor units
-             */
-            amount: number;
-            /** @description ISO 4217 */
-            currency: string;
-        };
-        FieldError: {
-            field: string;
-            message: string;
-        };
-        Shortage: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            requested: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            available: number;
-        };
-        /** @description RFC 9457 problem details */
-        Problem: {
-            type: string;
-            title: string;
-            status: number;
-            detail?: string;
-            /** @description Machine word */
-            code: string;
-            errors?: components["schemas"]["FieldError"][];
-            trace_id?: string;
-            shortages?: components["schemas"]["Shortage"][];
-            /** Format: uuid */
-            order_id?: string;
-        };
-        /** @enum {string} */
-        Role: "customer" | "staff" | "admin" | "service";
         Account: {
-            /** Format: uuid */
-            id: string;
-            username: string;
-            role: components["schemas"]["Role"];
-            disabled?: boolean;
             /**
              * Format: date-time
              * @description RFC 3339, UTC
              */
             created_at?: string;
+            disabled?: boolean;
+            /** Format: uuid */
+            id: string;
+            role: components["schemas"]["Role"];
+            /** @description Of an API key, its name */
+            username: string;
         };
         AccountPage: {
             items: components["schemas"]["Account"][];
             next_cursor: string | null;
         };
-        Credentials: {
-            username: string;
-            password: string;
-        };
-        SignIn: {
-            username: string;
-            password: string;
-        };
         AccountPatch: {
-            role?: components["schemas"]["Role"];
             disabled?: boolean;
+            role?: components["schemas"]["Role"];
         };
-        PasswordChange: {
-            current_password: string;
-            new_password: string;
-        };
-        Session: {
-            token: string;
+        Adjustment: {
             /**
-             * Format: date-time
-             * @description RFC 3339, UTC
+             * Format: int64
+             * @description Units, not 0
              */
-            expires_at: string;
-            account: components["schemas"]["Account"];
+            delta: number;
+            /** @description Location code */
+            location: string;
+            note?: string | null;
+            /** @enum {string} */
+            reason: "damage" | "loss" | "found" | "correction" | "other";
+            /** @description Stock keeping unit */
+            sku: string;
+        };
+        Allocation: {
+            /**
+             * Format: int64
+             * @description Units
+             */
+            fulfilled?: number;
+            /** @description Location code */
+            location: string;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            quantity: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            returned?: number;
         };
         ApiKey: {
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            created_at: string;
             /** Format: uuid */
             id: string;
-            name: string;
-            role: components["schemas"]["Role"];
             /** @description Shown once, at creation */
             key?: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            created_at?: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            last_used_at?: string | null;
-        };
-        NewApiKey: {
             name: string;
             role: components["schemas"]["Role"];
         };
@@ -1084,42 +1049,95 @@ export interface components {
             items: components["schemas"]["ApiKey"][];
             next_cursor: string | null;
         };
-        Item: {
+        Audit: {
+            /**
+             * Format: int64
+             * @description Units
+             */
+            oversold: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            verified_at: string | null;
+            /** @description Place in the event log; opaque */
+            verified_position: string;
+        };
+        BatchResult: {
+            code?: string;
+            detail?: string;
+            errors?: components["schemas"]["FieldError"][];
+            /** Format: uuid */
+            id: string;
+            /** @description Place in the event log; opaque */
+            position?: string;
+            shortages?: components["schemas"]["Shortage"][];
+            /** @enum {string} */
+            status: "accepted" | "rejected" | "invalid" | "pending";
+            total?: components["schemas"]["Total"];
+        };
+        Count: {
+            /**
+             * Format: int64
+             * @description Units
+             */
+            counted: number;
+            /** @description Location code */
+            location: string;
             /** @description Stock keeping unit */
             sku: string;
-            brand: string;
-            model: string;
-            description: string;
-            image_url?: string | null;
-            price: components["schemas"]["Money"];
-            attributes: {
-                [key: string]: string;
-            };
-            /** @enum {string} */
-            status: "active" | "archived";
-            /**
-             * Format: int64
-             * @description Units
-             */
-            available: number;
-            in_stock: boolean;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            max_per_order?: number | null;
-            /** Format: int64 */
-            version: number;
         };
-        FacetValue: {
-            value: string;
+        Credentials: {
+            password: string;
+            username: string;
+        };
+        /** @description ISO 4217 */
+        Currency: string;
+        DeadLetter: {
             /**
-             * Format: int64
-             * @description Units
+             * Format: date-time
+             * @description RFC 3339, UTC
              */
-            count: number;
+            at: string;
+            /** @description The command as it came */
+            body: string;
+            command_id?: string | null;
+            error: string;
+            id: string;
+            kind?: string | null;
+            routing_key: string;
+        };
+        DeadLetterPage: {
+            items: components["schemas"]["DeadLetter"][];
+            next_cursor: string | null;
+        };
+        /** @description CloudEvents 1.0 */
+        Event: {
+            data: Record<string, never>;
+            datacontenttype: string;
+            dataschema: string;
+            id: string;
+            /** @description Place in the event log; opaque */
+            sequence: string;
+            source: string;
+            specversion: string;
+            subject?: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            time: string;
+            type: string;
+        };
+        EventPage: {
+            items: components["schemas"]["Event"][];
+            next_cursor: string | null;
+            /** @description How far the search has come */
+            position: string;
         };
         FacetRange: {
+            /** Format: int64 */
+            count: number;
             /**
              * Format: int64
              * @description Minor units, inclusive
@@ -1130,25 +1148,149 @@ export interface components {
              * @description Minor units, exclusive; null: no upper end
              */
             to: number | null;
-            /**
-             * Format: int64
-             * @description Units
-             */
+        };
+        FacetValue: {
+            /** Format: int64 */
             count: number;
+            value: string;
         };
         Facets: {
             brand: components["schemas"]["FacetValue"][];
             price: components["schemas"]["FacetRange"][];
         };
-        ItemPage: {
-            items: components["schemas"]["Item"][];
-            next_cursor: string | null;
-            facets: components["schemas"]["Facets"];
+        FieldError: {
+            field: string;
+            message: string;
+        };
+        Fulfilment: {
+            lines?: components["schemas"]["LocatedLine"][] | null;
+        };
+        Health: {
+            audit: components["schemas"]["Audit"];
+            /** Format: int64 */
+            dead_letters: number;
+            incidents: components["schemas"]["Incident"][];
+            lag: components["schemas"]["Lag"];
+            queues: components["schemas"]["QueueHealth"][];
+            roles: components["schemas"]["RoleHealth"][];
+            /** @enum {string} */
+            status: "up" | "degraded" | "down";
+            stores: components["schemas"]["StoreHealth"][];
+        };
+        Hold: {
+            customer: string | null;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            expires_at: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            first_expires_at?: string;
+            /** Format: uuid */
+            id: string;
+            lines: components["schemas"]["OrderLine"][];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            placed_at: string;
+            placed_by?: string;
+            /** @description Place in the event log; opaque */
+            position?: string;
+            status: components["schemas"]["HoldStatus"];
+            total?: components["schemas"]["Total"];
+        };
+        HoldExtension: {
             /**
              * Format: int64
-             * @description Items that match
+             * @description Seconds
              */
-            total?: number;
+            ttl_seconds: number;
+        };
+        HoldPage: {
+            items: components["schemas"]["Hold"][];
+            next_cursor: string | null;
+        };
+        /** @enum {string} */
+        HoldStatus: "held" | "confirmed" | "released" | "expired";
+        HotSku: {
+            /** Format: int64 */
+            orders: number;
+            /** @description Stock keeping unit */
+            sku: string;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            units: number;
+        };
+        ImportJob: {
+            /** Format: int64 */
+            bytes_read: number;
+            detail?: string;
+            dry_run: boolean;
+            errors: components["schemas"]["RowError"][];
+            /** Format: int64 */
+            errors_left_out: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            finished_at: string | null;
+            /** Format: uuid */
+            id: string;
+            /** Format: int64 */
+            items_added: number;
+            /** Format: int64 */
+            items_updated: number;
+            /** @description Place in the event log; opaque */
+            position?: string;
+            /** Format: int64 */
+            rows_applied: number;
+            /** Format: int64 */
+            rows_failed: number;
+            /** Format: int64 */
+            rows_read: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            started_at: string;
+            /** @enum {string} */
+            status: "running" | "done" | "failed";
+            stopped: boolean;
+        };
+        Incident: {
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            from: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            to: string | null;
+            what: string;
+        };
+        IncomingChange: {
+            /**
+             * Format: int64
+             * @description Units, not 0
+             */
+            delta: number;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            expected_at?: string | null;
+            /** @description Location code */
+            location: string;
+            /** @description Stock keeping unit */
+            sku: string;
         };
         InitialStock: {
             /** @description Location code */
@@ -1162,355 +1304,326 @@ export interface components {
              * Format: int64
              * @description Units
              */
-            safety_stock?: number;
+            reorder_point?: number | null;
             /**
              * Format: int64
              * @description Units
              */
-            reorder_point?: number;
+            safety_stock?: number | null;
         };
-        NewItem: {
+        Instance: {
+            id: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            last_seen: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            since: string;
+            /** @enum {string} */
+            status: "up" | "down";
+        };
+        Item: {
+            attributes: {
+                [key: string]: string;
+            };
+            /**
+             * Format: int64
+             * @description Units
+             */
+            available: number;
+            brand: string;
+            description: string;
+            image_url: string | null;
+            in_stock: boolean;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            max_per_order?: number;
+            model: string;
+            price: components["schemas"]["Money"];
             /** @description Stock keeping unit */
-            sku?: string;
-            brand: string;
-            model: string;
-            description: string;
-            price: components["schemas"]["Money"];
-            image_url?: string | null;
-            attributes?: {
-                [key: string]: string;
-            };
-            /**
-             * Format: int64
-             * @description Units
-             */
-            max_per_order?: number | null;
-            stock?: components["schemas"]["InitialStock"][];
+            sku: string;
+            /** @enum {string} */
+            status: "active" | "archived";
+            /** Format: int64 */
+            version: number;
         };
-        ItemUpdate: {
-            brand: string;
-            model: string;
-            description: string;
-            price: components["schemas"]["Money"];
-            image_url?: string | null;
-            attributes?: {
-                [key: string]: string;
-            };
+        ItemPage: {
+            facets: components["schemas"]["Facets"];
+            items: components["schemas"]["Item"][];
+            next_cursor: string | null;
             /**
              * Format: int64
-             * @description Units
+             * @description Items that match
              */
-            max_per_order?: number | null;
+            total: number;
         };
         ItemPatch: {
-            brand?: string;
-            model?: string;
-            description?: string;
-            price?: components["schemas"]["Money"];
-            image_url?: string | null;
             attributes?: {
                 [key: string]: string;
-            };
+            } | null;
+            brand?: string;
+            description?: string | null;
+            /** @description An http(s) address, a path on this server, or a data:image */
+            image_url?: string | null;
             /**
              * Format: int64
              * @description Units
              */
             max_per_order?: number | null;
-        };
-        NewLocation: {
-            /** @description Location code */
-            code: string;
-            name: string;
-            /** Format: int32 */
-            priority: number;
-            latitude?: number | null;
-            longitude?: number | null;
-        };
-        Location: {
-            /** @description Location code */
-            code: string;
-            name: string;
-            /** Format: int32 */
-            priority: number;
-            latitude?: number | null;
-            longitude?: number | null;
-            /** Format: int64 */
-            version?: number;
-        };
-        LocationPage: {
-            items: components["schemas"]["Location"][];
-            next_cursor: string | null;
-        };
-        StockLocation: {
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            on_hand: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            held: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            allocated: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            unavailable: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            safety_stock: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            available: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            shortage: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            incoming: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            reorder_point: number;
-        };
-        Stock: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            on_hand: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            held: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            allocated: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            unavailable: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            safety_stock: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            available: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            shortage: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            incoming: number;
-            locations: components["schemas"]["StockLocation"][];
-            /** @description Place in the event log; opaque */
-            position: string;
-        };
-        StockPage: {
-            items: components["schemas"]["Stock"][];
-            next_cursor: string | null;
-        };
-        StockQuery: {
-            skus: string[];
-        };
-        StockList: {
-            items: components["schemas"]["Stock"][];
-        };
-        Movement: {
-            /** @description Place in the event log; opaque */
-            position: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            at: string;
-            /** @description receipt, adjustment, count, transfer, fulfilment, return, … */
-            kind: string;
-            /** @description Stock keeping unit */
+            model?: string;
+            price?: components["schemas"]["Money"];
+            /** @description May repeat the path's */
             sku?: string;
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units; negative when goods leave
-             */
-            delta: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            on_hand_after: number;
-            actor: string;
-            reason?: string | null;
-            note?: string | null;
-            /** Format: uuid */
-            order_id?: string | null;
-        };
-        MovementPage: {
-            items: components["schemas"]["Movement"][];
-            next_cursor: string | null;
-        };
-        Receipt: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            quantity: number;
-            reference?: string;
-        };
-        Adjustment: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units, not 0
-             */
-            delta: number;
             /** @enum {string} */
-            reason: "damage" | "loss" | "found" | "correction" | "other";
-            note?: string;
+            status?: "active" | "archived";
         };
-        Count: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            location: string;
+        ItemUpdate: {
+            attributes?: {
+                [key: string]: string;
+            };
+            brand: string;
+            description: string;
+            /** @description An http(s) address, a path on this server, or a data:image */
+            image_url?: string | null;
             /**
              * Format: int64
              * @description Units
              */
-            counted: number;
+            max_per_order?: number | null;
+            model: string;
+            price: components["schemas"]["Money"];
+            /** @description May repeat the path's */
+            sku?: string | null;
+            /** @enum {string|null} */
+            status?: "active" | "archived" | null;
         };
-        Transfer: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            from: string;
-            /** @description Location code */
-            to: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            quantity: number;
+        Lag: {
+            /** Format: int64 */
+            read_model_events: number;
+            /** Format: int64 */
+            relay_events: number;
         };
-        UnavailableChange: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units, not 0
-             */
-            delta: number;
-            reason: string;
-        };
-        IncomingChange: {
-            /** @description Stock keeping unit */
-            sku: string;
-            /** @description Location code */
-            location: string;
-            /**
-             * Format: int64
-             * @description Units, not 0
-             */
-            delta: number;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            expected_at?: string;
+        Latency: {
+            max_ms: number;
+            p50_ms: number;
+            p90_ms: number;
+            p99_ms: number;
         };
         Levels: {
             /**
              * Format: int64
              * @description Units
              */
-            safety_stock: number;
+            reorder_point: number;
             /**
              * Format: int64
              * @description Units
              */
-            reorder_point: number;
+            safety_stock: number;
         };
         Line: {
-            /** @description Stock keeping unit */
-            sku: string;
             /**
              * Format: int64
              * @description Units
              */
             quantity: number;
+            /** @description Stock keeping unit */
+            sku: string;
         };
-        Allocation: {
+        LocatedLine: {
+            /** @description Location code */
+            location?: string | null;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            quantity: number;
+            /** @description Stock keeping unit */
+            sku: string;
+        };
+        Location: {
+            /** @description Location code */
+            code: string;
+            latitude?: number;
+            longitude?: number;
+            name: string;
+            /** Format: int64 */
+            priority: number;
+            /** Format: int64 */
+            version: number;
+        };
+        LocationPage: {
+            items: components["schemas"]["Location"][];
+            next_cursor: string | null;
+        };
+        LocationUpdate: {
+            /** @description Location code */
+            code?: string;
+            latitude?: number | null;
+            longitude?: number | null;
+            name: string;
+            /** Format: int64 */
+            priority: number;
+        };
+        Money: {
+            /**
+             * Format: int64
+             * @description Minor units
+             */
+            amount: number;
+            currency: components["schemas"]["Currency"];
+        };
+        Movement: {
+            /** @description Who, for people */
+            actor: string;
+            actor_id: string;
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Units; negative when goods leave
+             */
+            delta: number;
+            /** @description receipt, adjustment, count, transfer, fulfilment, return, … */
+            kind: string;
             /** @description Location code */
             location: string;
+            /** @description All of them, where one change makes several */
+            movements?: components["schemas"]["Movement"][];
+            note?: string;
             /**
              * Format: int64
              * @description Units
              */
+            on_hand_after: number;
+            /** Format: uuid */
+            order_id?: string;
+            /** @description Place in the event log; opaque */
+            position: string;
+            /**
+             * Format: int64
+             * @description Units that the change was about
+             */
             quantity: number;
-        };
-        OrderLine: {
+            reason?: string;
             /** @description Stock keeping unit */
             sku: string;
+        };
+        MovementPage: {
+            items: components["schemas"]["Movement"][];
+            next_cursor: string | null;
+        };
+        NewApiKey: {
+            /** @description 1 to 64 characters; others than these may do too */
+            name: string;
+            role: components["schemas"]["Role"];
+        };
+        NewHold: {
+            customer?: string | null;
+            /** Format: uuid */
+            id?: string | null;
+            lines: components["schemas"]["Line"][];
+            ship_to?: components["schemas"]["ShipTo"] | null;
+            /**
+             * Format: int64
+             * @description Seconds
+             */
+            ttl_seconds: number;
+        };
+        NewItem: {
+            attributes?: {
+                [key: string]: string;
+            };
+            brand: string;
+            description?: string;
+            /** @description An http(s) address, a path on this server, or a data:image */
+            image_url?: string | null;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            max_per_order?: number | null;
+            model: string;
+            price: components["schemas"]["Money"];
+            /** @description Stock keeping unit */
+            sku?: string | null;
+            stock?: components["schemas"]["InitialStock"][];
+        };
+        NewLocation: {
+            /** @description Location code */
+            code: string;
+            latitude?: number | null;
+            longitude?: number | null;
+            name: string;
+            /** Format: int64 */
+            priority: number;
+        };
+        NewOrder: {
+            allow_partial?: boolean;
+            customer?: string | null;
+            /** Format: uuid */
+            id?: string | null;
+            lines: components["schemas"]["Line"][];
+            ship_to?: components["schemas"]["ShipTo"] | null;
+        };
+        NewWebhook: {
+            kinds: string[];
+            /** Format: uri */
+            url: string;
+        };
+        Order: {
+            /** @description Why it was rejected */
+            code?: string;
+            customer: string | null;
+            /** Format: uuid */
+            id: string;
+            lines: components["schemas"]["OrderLine"][];
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            placed_at: string;
+            /** @description The account or program that placed it */
+            placed_by?: string;
+            /** @description Place in the event log; opaque */
+            position?: string;
+            progress?: components["schemas"]["OrderProgress"];
+            shortages?: components["schemas"]["Shortage"][];
+            status: components["schemas"]["OrderStatus"];
+            total?: components["schemas"]["Total"] | null;
+        };
+        OrderBatch: {
+            orders: unknown[];
+        };
+        OrderBatchResult: {
+            results: components["schemas"]["BatchResult"][];
+        };
+        OrderLine: {
+            allocations: components["schemas"]["Allocation"][];
             /**
              * Format: int64
              * @description Units
              */
             quantity: number;
+            /** @description Stock keeping unit */
+            sku: string;
             unit_price?: components["schemas"]["Money"];
-            allocations: components["schemas"]["Allocation"][];
         };
-        /** @enum {string} */
-        OrderStatus: "pending" | "accepted" | "rejected" | "fulfilled" | "cancelled" | "returned";
-        /** @enum {string} */
-        HoldStatus: "held" | "confirmed" | "released" | "expired";
+        OrderPage: {
+            items: components["schemas"]["Order"][];
+            next_cursor: string | null;
+        };
         /** @description Units */
         OrderProgress: {
-            /**
-             * Format: int64
-             * @description Units
-             */
-            ordered: number;
             /**
              * Format: int64
              * @description Units
@@ -1520,258 +1633,150 @@ export interface components {
              * Format: int64
              * @description Units
              */
+            ordered: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
             returned: number;
         };
-        Order: {
-            /** Format: uuid */
-            id: string;
-            status: components["schemas"]["OrderStatus"];
-            customer: string;
-            lines: components["schemas"]["OrderLine"][];
-            total?: components["schemas"]["Money"];
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            placed_at: string;
-            /** @description Place in the event log; opaque */
-            position?: string;
-            progress?: components["schemas"]["OrderProgress"];
-            shortages?: components["schemas"]["Shortage"][];
-            /** @description Why it was rejected */
-            code?: string;
-        };
-        OrderPage: {
-            items: components["schemas"]["Order"][];
-            next_cursor: string | null;
-        };
-        ShipTo: {
-            latitude: number;
-            longitude: number;
-        };
-        NewOrder: {
-            /** Format: uuid */
-            id?: string;
-            customer?: string;
-            lines: components["schemas"]["Line"][];
-            ship_to?: components["schemas"]["ShipTo"];
-            allow_partial?: boolean;
-        };
-        OrderBatch: {
-            orders: components["schemas"]["NewOrder"][];
-        };
-        BatchResult: {
-            /** Format: uuid */
-            id: string;
-            /** @enum {string} */
-            status: "accepted" | "rejected" | "invalid" | "pending";
+        /** @enum {string} */
+        OrderStatus: "pending" | "accepted" | "rejected" | "fulfilled" | "cancelled" | "returned";
+        Outcome: {
             code?: string;
             detail?: string;
-            errors?: components["schemas"]["FieldError"][];
-            shortages?: components["schemas"]["Shortage"][];
+            /** Format: uuid */
+            id: string;
+            ok?: boolean;
             /** @description Place in the event log; opaque */
             position?: string;
+            status?: string;
+        } & {
+            [key: string]: unknown;
         };
-        OrderBatchResult: {
-            results: components["schemas"]["BatchResult"][];
+        PasswordChange: {
+            current_password: string;
+            new_password: string;
         };
-        LocatedLine: {
-            /** @description Stock keeping unit */
-            sku: string;
+        Pending: {
+            /** Format: uuid */
+            command_id?: string;
+            /** Format: uuid */
+            id?: string;
+            /** @enum {string} */
+            status: "pending";
+        };
+        /** @description RFC 9457 problem details */
+        Problem: {
+            /** @description Machine word */
+            code: string;
+            detail: string;
+            errors?: components["schemas"]["FieldError"][];
+            /** Format: uuid */
+            order_id?: string;
+            shortages?: components["schemas"]["Shortage"][];
+            /** Format: int64 */
+            status: number;
+            title: string;
+            trace_id: string;
+            type: string;
+        } & {
+            [key: string]: unknown;
+        };
+        QueueHealth: {
+            /** Format: int64 */
+            consumers: number;
+            /** @description Messages a second; null where no broker counts them */
+            deliver_rate: number | null;
+            name: string;
+            /** @description Messages a second; null where no broker counts them */
+            publish_rate: number | null;
+            /** Format: int64 */
+            ready: number;
+            /** Format: int64 */
+            unacked: number;
+        };
+        Readiness: {
+            failing?: string[];
+            /** @enum {string} */
+            status: "up" | "down";
+        };
+        Receipt: {
+            /** @description Location code */
+            location: string;
             /**
              * Format: int64
              * @description Units
              */
             quantity: number;
-            /** @description Location code */
-            location: string;
-        };
-        Fulfilment: {
-            lines?: components["schemas"]["LocatedLine"][];
+            reference?: string | null;
+            /** @description Stock keeping unit */
+            sku: string;
         };
         Return: {
-            lines?: components["schemas"]["LocatedLine"][];
             /** @enum {string} */
             disposition: "restock" | "unavailable";
+            lines?: components["schemas"]["LocatedLine"][] | null;
         };
-        NewHold: {
-            /** Format: uuid */
-            id?: string;
-            customer?: string;
-            lines: components["schemas"]["Line"][];
-            /** @description Seconds */
-            ttl_seconds: number;
+        /** @enum {string} */
+        Role: "customer" | "staff" | "admin" | "service";
+        RoleHealth: {
+            instances: components["schemas"]["Instance"][];
+            role: string;
         };
-        HoldExtension: {
-            /** @description Seconds */
-            ttl_seconds: number;
+        RowError: {
+            column?: string;
+            /** Format: int64 */
+            line: number;
+            message: string;
         };
-        Hold: {
-            /** Format: uuid */
-            id: string;
-            status: components["schemas"]["HoldStatus"];
-            customer: string;
-            lines: components["schemas"]["OrderLine"][];
-            total?: components["schemas"]["Money"];
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            placed_at: string;
+        Session: {
+            account: components["schemas"]["Account"];
             /**
              * Format: date-time
              * @description RFC 3339, UTC
              */
             expires_at: string;
-            /** @description Place in the event log; opaque */
-            position?: string;
+            token: string;
         };
-        HoldPage: {
-            items: components["schemas"]["Hold"][];
-            next_cursor: string | null;
+        ShipTo: {
+            latitude: number;
+            longitude: number;
         };
-        Pending: {
-            /** Format: uuid */
-            id?: string;
-            /** Format: uuid */
-            command_id?: string;
-            /** @enum {string} */
-            status: "pending";
-        };
-        Outcome: {
-            /** Format: uuid */
-            id: string;
-            ok?: boolean;
-            status?: string;
-            code?: string;
-            detail?: string;
-            /** @description Place in the event log; opaque */
-            position?: string;
-        };
-        /** @description CloudEvents 1.0 */
-        Event: {
-            specversion: string;
-            id: string;
-            source: string;
-            type: string;
-            subject?: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            time: string;
-            /** @description Place in the event log; opaque */
-            sequence: string;
-            dataschema?: string;
-            datacontenttype?: string;
-            data: Record<string, never>;
-        };
-        EventPage: {
-            items: components["schemas"]["Event"][];
-            next_cursor: string | null;
-        };
-        Webhook: {
-            /** Format: uuid */
-            id: string;
-            /** Format: uri */
-            url: string;
-            kinds: string[];
-            /** @description Shown once */
-            secret?: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            created_at?: string;
-        };
-        NewWebhook: {
-            /** Format: uri */
-            url: string;
-            kinds: string[];
-        };
-        WebhookPage: {
-            items: components["schemas"]["Webhook"][];
-            next_cursor: string | null;
-        };
-        RowError: {
+        Shortage: {
             /**
              * Format: int64
              * @description Units
              */
-            line: number;
-            column?: string | null;
-            message: string;
-        };
-        ImportJob: {
-            /** Format: uuid */
-            id: string;
-            /** @enum {string} */
-            status: "running" | "done" | "failed";
-            dry_run: boolean;
+            available: number;
             /**
              * Format: int64
              * @description Units
              */
-            rows_read: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            rows_applied: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            rows_failed: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            bytes_read?: number;
-            errors: components["schemas"]["RowError"][];
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            started_at: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            finished_at?: string | null;
-            detail?: string;
-        };
-        DeadLetter: {
-            id: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            at: string;
-            error: string;
-            routing_key: string;
-            kind?: string | null;
-            command_id?: string | null;
-            /** @description The command as it came */
-            body: string;
-        };
-        DeadLetterPage: {
-            items: components["schemas"]["DeadLetter"][];
-            next_cursor: string | null;
-        };
-        HotSku: {
+            requested: number;
             /** @description Stock keeping unit */
             sku: string;
+        };
+        SignIn: {
+            password: string;
+            username: string;
+        };
+        Stats: {
+            hottest: components["schemas"]["HotSku"][];
+            latency: components["schemas"]["Latency"];
+            /** Format: int64 */
+            orders: number;
+            orders_per_second: number;
+            /** Format: int64 */
+            rejected: number;
+            series: components["schemas"]["StatsPoint"][];
             /**
              * Format: int64
              * @description Units
              */
             units: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            orders: number;
+            /** Format: int64 */
+            window_seconds: number;
         };
         StatsPoint: {
             /**
@@ -1780,166 +1785,264 @@ export interface components {
              */
             at: string;
             orders_per_second: number;
+            p50_ms: number | null;
+            p99_ms: number | null;
+            rejected_per_second: number;
             units_per_second: number;
-            rejected_per_second?: number;
-            p50_ms?: number | null;
-            p99_ms?: number | null;
         };
-        Latency: {
-            p50_ms: number;
-            p90_ms: number;
-            p99_ms: number;
-            max_ms?: number;
+        Stock: {
+            /**
+             * Format: int64
+             * @description Units
+             */
+            allocated: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            available: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            held: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            incoming: number;
+            locations: components["schemas"]["StockLocation"][];
+            /**
+             * Format: int64
+             * @description Units
+             */
+            on_hand: number;
+            /** @description Place in the event log; opaque */
+            position: string;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            safety_stock: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            shortage: number;
+            /** @description Stock keeping unit */
+            sku: string;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            unavailable: number;
         };
-        Stats: {
-            /**
-             * Format: int64
-             * @description Units
-             */
-            window_seconds: number;
-            orders_per_second: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            orders: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            rejected: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            units: number;
-            latency: components["schemas"]["Latency"];
-            hottest: components["schemas"]["HotSku"][];
-            series: components["schemas"]["StatsPoint"][];
+        StockList: {
+            items: components["schemas"]["Stock"][];
+            /** @description SKUs asked for that do not exist */
+            unknown: string[];
         };
-        Instance: {
-            id: string;
-            /** @enum {string} */
-            status: "up" | "down";
+        StockLocation: {
             /**
-             * Format: date-time
-             * @description RFC 3339, UTC
+             * Format: int64
+             * @description Units
              */
-            since: string;
+            allocated: number;
             /**
-             * Format: date-time
-             * @description RFC 3339, UTC
+             * Format: int64
+             * @description Units
              */
-            last_seen: string;
+            available: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            held: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            incoming: number;
+            /** @description Location code */
+            location: string;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            on_hand: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            reorder_point: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            safety_stock: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            shortage: number;
+            /**
+             * Format: int64
+             * @description Units
+             */
+            unavailable: number;
         };
-        RoleHealth: {
-            role: string;
-            instances: components["schemas"]["Instance"][];
+        StockPage: {
+            items: components["schemas"]["Stock"][];
+            next_cursor: string | null;
         };
-        QueueHealth: {
-            name: string;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            consumers: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            ready: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            unacked: number;
-            /** @description Messages a second */
-            publish_rate: number;
-            /** @description Messages a second */
-            deliver_rate: number;
+        StockQuery: {
+            skus: string[];
         };
         StoreHealth: {
+            latency_ms: number | null;
             name: string;
             /** @enum {string} */
             status: "up" | "down";
-            latency_ms: number | null;
         };
-        Lag: {
+        Total: {
             /**
              * Format: int64
-             * @description Units
+             * @description Minor units
              */
-            relay_events: number;
-            /**
-             * Format: int64
-             * @description Units
-             */
-            read_model_events: number;
+            amount: number;
+            currency: components["schemas"]["Currency"];
         };
-        Audit: {
-            /**
-             * Format: int64
-             * @description Units
-             */
-            oversold: number;
-            /** @description Place in the event log; opaque */
-            verified_position: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            verified_at: string | null;
-        };
-        Incident: {
-            what: string;
-            /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
+        Transfer: {
+            /** @description Location code */
             from: string;
             /**
-             * Format: date-time
-             * @description RFC 3339, UTC
-             */
-            to: string | null;
-        };
-        Health: {
-            /** @enum {string} */
-            status: "up" | "degraded" | "down";
-            roles: components["schemas"]["RoleHealth"][];
-            queues: components["schemas"]["QueueHealth"][];
-            stores: components["schemas"]["StoreHealth"][];
-            lag: components["schemas"]["Lag"];
-            /**
              * Format: int64
              * @description Units
              */
-            dead_letters: number;
-            audit: components["schemas"]["Audit"];
-            incidents: components["schemas"]["Incident"][];
+            quantity: number;
+            /** @description Stock keeping unit */
+            sku: string;
+            /** @description Location code */
+            to: string;
         };
-        Readiness: {
-            /** @enum {string} */
-            status: "up" | "down";
-            failing?: string[];
+        UnavailableChange: {
+            /**
+             * Format: int64
+             * @description Units, not 0
+             */
+            delta: number;
+            /** @description Location code */
+            location: string;
+            reason: string;
+            /** @description Stock keeping unit */
+            sku: string;
+        };
+        Webhook: {
+            /**
+             * Format: date-time
+             * @description RFC 3339, UTC
+             */
+            created_at?: string;
+            /** Format: uuid */
+            id: string;
+            kinds: string[];
+            /** @description Shown once */
+            secret?: string;
+            /** Format: uri */
+            url: string;
+        };
+        WebhookPage: {
+            items: components["schemas"]["Webhook"][];
+            next_cursor: string | null;
         };
     };
     responses: never;
     parameters: {
-        IdempotencyKey: string;
         AtLeast: string;
+        IdempotencyKey: string;
         IfMatch: string;
         Prefer: string;
     };
     requestBodies: never;
-    headers: never;
+    headers: {
+        /** @description Place of the write in the event log */
+        Position: string;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_live: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Readiness */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Readiness */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description Readiness */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_accounts: {
         parameters: {
             query?: {
+                /** @description A part of the username */
                 query?: string;
                 limit?: number;
                 cursor?: string;
@@ -1959,6 +2062,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AccountPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Refused; `code` says why */
@@ -1990,15 +2120,14 @@ export interface operations {
             /** @description Account */
             201: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Conflict; `code` says why */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2007,7 +2136,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2016,7 +2145,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Too Many Requests; `code` says why */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2056,15 +2185,32 @@ export interface operations {
             /** @description Account */
             200: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2073,8 +2219,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
-            default: {
+            /** @description Conflict; `code` says why */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2082,162 +2228,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-        };
-    };
-    sign_in: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SignIn"];
-            };
-        };
-        responses: {
-            /** @description Session */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Session"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    sign_out: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_me: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Account */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Account"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    change_password: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PasswordChange"];
-            };
-        };
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused; `code` says why */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2280,6 +2271,33 @@ export interface operations {
                     "application/json": components["schemas"]["ApiKeyPage"];
                 };
             };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Refused; `code` says why */
             default: {
                 headers: {
@@ -2309,12 +2327,47 @@ export interface operations {
             /** @description ApiKey */
             201: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ApiKey"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Refused; `code` says why */
@@ -2344,14 +2397,1091 @@ export interface operations {
             /** @description Done */
             204: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_command: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Outcome */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_dead_letters: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description DeadLetterPage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeadLetterPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_dead_letter: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description Position */
+                after?: string;
+                kind?: string;
+                /** @description Stock keeping unit */
+                sku?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description EventPage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_health: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Health */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_holds: {
+        parameters: {
+            query?: {
+                status?: components["schemas"]["HoldStatus"];
+                customer?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description HoldPage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                Prefer?: components["parameters"]["Prefer"];
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHold"];
+            };
+        };
+        responses: {
+            /** @description Hold */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Taken; not decided yet */
+            202: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout; `code` says why */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Hold */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone; `code` says why */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Order */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone; `code` says why */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    extend_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldExtension"];
+            };
+        };
+        responses: {
+            /** @description Hold */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone; `code` says why */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_import: {
+        parameters: {
+            query?: {
+                /** @description Only checks the file */
+                dry_run?: boolean;
+            };
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description ImportJob */
+            202: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportJob"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Payload Too Large; `code` says why */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ImportJob */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportJob"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2376,7 +3506,9 @@ export interface operations {
                 query?: string;
                 /** @description One brand, or several separated by commas */
                 brand?: string;
+                /** @description Minor units */
                 min_price?: number;
+                /** @description Minor units */
                 max_price?: number;
                 in_stock?: boolean;
                 sort?: "price" | "-price" | "brand" | "-brand" | "model" | "-model" | "available" | "-available" | "sku" | "-sku";
@@ -2398,6 +3530,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ItemPage"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Refused; `code` says why */
@@ -2429,15 +3570,32 @@ export interface operations {
             /** @description Item */
             201: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2446,7 +3604,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2488,8 +3646,17 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Not Found; `code` says why */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2529,15 +3696,32 @@ export interface operations {
             /** @description Item */
             200: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2546,7 +3730,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed; `code` says why */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -2555,7 +3748,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2592,13 +3785,30 @@ export interface operations {
             /** @description Done */
             204: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2607,7 +3817,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Conflict; `code` says why */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2616,7 +3826,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Precondition Failed; `code` says why */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -2657,15 +3867,32 @@ export interface operations {
             /** @description Item */
             200: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2674,7 +3901,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed; `code` says why */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -2683,7 +3919,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2726,6 +3962,33 @@ export interface operations {
                     "application/json": components["schemas"]["LocationPage"];
                 };
             };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Refused; `code` says why */
             default: {
                 headers: {
@@ -2755,15 +4018,32 @@ export interface operations {
             /** @description Location */
             201: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Location"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2772,8 +4052,77 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_location: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path: {
+                code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Location */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Location"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2806,22 +4155,39 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["NewLocation"];
+                "application/json": components["schemas"]["LocationUpdate"];
             };
         };
         responses: {
             /** @description Location */
             200: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Location"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2830,7 +4196,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Precondition Failed; `code` says why */
             412: {
                 headers: {
                     [name: string]: unknown;
@@ -2839,7 +4205,1414 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_orders: {
+        parameters: {
+            query?: {
+                status?: components["schemas"]["OrderStatus"];
+                customer?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OrderPage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                Prefer?: components["parameters"]["Prefer"];
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOrder"];
+            };
+        };
+        responses: {
+            /** @description Order */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Taken; not decided yet */
+            202: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout; `code` says why */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_order_batch: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrderBatch"];
+            };
+        };
+        responses: {
+            /** @description OrderBatchResult */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderBatchResult"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Order */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Order */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    fulfil_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Fulfilment"];
+            };
+        };
+        responses: {
+            /** @description Order */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    return_order: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Return"];
+            };
+        };
+        responses: {
+            /** @description Order */
+            200: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Session */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests; `code` says why */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                window?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stats */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_stock: {
+        parameters: {
+            query?: {
+                query?: string;
+                /** @description At or below the reorder point */
+                low?: boolean;
+                /** @description Promised more than there is */
+                shortage?: boolean;
+                /** @description Location code */
+                location?: string;
+                limit?: number;
+                cursor?: string;
+            };
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description StockPage */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adjust_stock: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Adjustment"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count_stock: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Count"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_incoming: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IncomingChange"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    query_stock: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StockQuery"];
+            };
+        };
+        responses: {
+            /** @description StockList */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StockList"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    receive_stock: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Receipt"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transfer_stock: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Transfer"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Refused; `code` says why */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_unavailable: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnavailableChange"];
+            };
+        };
+        responses: {
+            /** @description Movement */
+            201: {
+                headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict; `code` says why */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2886,7 +5659,25 @@ export interface operations {
                     "application/json": components["schemas"]["Stock"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2895,8 +5686,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
-            default: {
+            /** @description Not Implemented; `code` says why */
+            501: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2904,450 +5695,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-        };
-    };
-    query_stock: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StockQuery"];
-            };
-        };
-        responses: {
-            /** @description StockList */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StockList"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_stock: {
-        parameters: {
-            query?: {
-                query?: string;
-                /** @description At or below the reorder point */
-                low?: boolean;
-                shortage?: boolean;
-                location?: string;
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description StockPage */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["StockPage"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    receive_stock: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Receipt"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    adjust_stock: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Adjustment"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    count_stock: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Count"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    transfer_stock: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Transfer"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    change_unavailable: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["UnavailableChange"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    change_incoming: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["IncomingChange"];
-            };
-        };
-        responses: {
-            /** @description Movement */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Movement"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
+            /** @description Service Unavailable; `code` says why */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3387,15 +5736,32 @@ export interface operations {
             /** @description StockLocation */
             200: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["StockLocation"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3404,7 +5770,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unprocessable Entity; `code` says why */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3427,6 +5793,7 @@ export interface operations {
     list_movements: {
         parameters: {
             query?: {
+                /** @description Location code */
                 location?: string;
                 limit?: number;
                 cursor?: string;
@@ -3450,7 +5817,25 @@ export interface operations {
                     "application/json": components["schemas"]["MovementPage"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found; `code` says why */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3459,779 +5844,13 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_orders: {
-        parameters: {
-            query?: {
-                status?: components["schemas"]["OrderStatus"];
-                customer?: string;
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OrderPage */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OrderPage"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_order: {
-        parameters: {
-            query?: never;
-            header?: {
-                Prefer?: components["parameters"]["Prefer"];
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewOrder"];
-            };
-        };
-        responses: {
-            /** @description Order */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Taken; not decided yet */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Pending"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
+            /** @description Service Unavailable; `code` says why */
             503: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            504: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_order_batch: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["OrderBatch"];
-            };
-        };
-        responses: {
-            /** @description OrderBatchResult */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OrderBatchResult"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_order: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Order */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    cancel_order: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Order */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    fulfil_order: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["Fulfilment"];
-            };
-        };
-        responses: {
-            /** @description Order */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    return_order: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Return"];
-            };
-        };
-        responses: {
-            /** @description Order */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_holds: {
-        parameters: {
-            query?: {
-                status?: components["schemas"]["HoldStatus"];
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description HoldPage */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HoldPage"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewHold"];
-            };
-        };
-        responses: {
-            /** @description Hold */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Hold"];
-                };
-            };
-            /** @description Taken; not decided yet */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Pending"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Hold */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Hold"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    release_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Hold */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Hold"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    confirm_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Order */
-            201: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Order"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    extend_hold: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["HoldExtension"];
-            };
-        };
-        responses: {
-            /** @description Hold */
-            200: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Hold"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            410: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_command: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Outcome */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Outcome"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_events: {
-        parameters: {
-            query?: {
-                /** @description Position */
-                after?: string;
-                kind?: string;
-                sku?: string;
-                limit?: number;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description EventPage */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EventPage"];
                 };
             };
             /** @description Refused; `code` says why */
@@ -4253,7 +5872,6 @@ export interface operations {
             };
             header?: {
                 "Last-Event-ID"?: string;
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
             };
             path?: never;
             cookie?: never;
@@ -4269,6 +5887,33 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable; `code` says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Refused; `code` says why */
             default: {
                 headers: {
@@ -4282,13 +5927,8 @@ export interface operations {
     };
     list_webhooks: {
         parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
+            query?: never;
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -4301,6 +5941,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookPage"];
+                };
+            };
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Implemented; `code` says why */
+            501: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Refused; `code` says why */
@@ -4317,9 +5984,7 @@ export interface operations {
     create_webhook: {
         parameters: {
             query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -4332,16 +5997,42 @@ export interface operations {
             /** @description Webhook */
             201: {
                 headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Webhook"];
                 };
             };
-            /** @description Refused; `code` says why */
+            /** @description Unauthorized; `code` says why */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden; `code` says why */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity; `code` says why */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Implemented; `code` says why */
+            501: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4363,328 +6054,24 @@ export interface operations {
     delete_webhook: {
         parameters: {
             query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_import: {
-        parameters: {
-            query?: {
-                dry_run?: boolean;
-            };
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "text/csv": string;
-            };
-        };
-        responses: {
-            /** @description ImportJob */
-            202: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportJob"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_import: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ImportJob */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ImportJob"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_dead_letters: {
-        parameters: {
-            query?: {
-                limit?: number;
-                cursor?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description DeadLetterPage */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["DeadLetterPage"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    retry_dead_letter: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    drop_dead_letter: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done */
-            204: {
-                headers: {
-                    /** @description Place of the write in the event log */
-                    "Holdfast-Position"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Refused; `code` says why */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_stats: {
-        parameters: {
-            query?: {
-                window?: string;
-            };
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Stats */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Stats"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_health: {
-        parameters: {
-            query?: never;
-            header?: {
-                "Holdfast-At-Least"?: components["parameters"]["AtLeast"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Health */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Health"];
-                };
-            };
-            /** @description Refused; `code` says why */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_live: {
-        parameters: {
-            query?: never;
             header?: never;
-            path?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Readiness */
-            200: {
+            /** @description Done */
+            204: {
                 headers: {
+                    "Holdfast-Position": components["headers"]["Position"];
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": components["schemas"]["Readiness"];
-                };
+                content?: never;
             };
-            /** @description Refused; `code` says why */
-            503: {
+            /** @description Unauthorized; `code` says why */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4692,8 +6079,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
-            default: {
+            /** @description Forbidden; `code` says why */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4701,28 +6088,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-        };
-    };
-    get_ready: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Readiness */
-            200: {
+            /** @description Not Found; `code` says why */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Readiness"];
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Refused; `code` says why */
-            503: {
+            /** @description Not Implemented; `code` says why */
+            501: {
                 headers: {
                     [name: string]: unknown;
                 };

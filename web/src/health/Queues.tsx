@@ -34,8 +34,8 @@ export function Queues({ queues }: { queues: QueueHealth[] }) {
                   </td>
                   <td>{formatNumber(queue.ready)}</td>
                   <td>{formatNumber(queue.unacked)}</td>
-                  <td>{formatRate(queue.publish_rate)}</td>
-                  <td>{formatRate(queue.deliver_rate)}</td>
+                  <td>{rate(queue.publish_rate)}</td>
+                  <td>{rate(queue.deliver_rate)}</td>
                 </tr>
               ))}
             </tbody>
@@ -44,4 +44,9 @@ export function Queues({ queues }: { queues: QueueHealth[] }) {
       )}
     </section>
   );
+}
+
+/** Without a broker nobody counts messages. */
+function rate(perSecond: number | null): string {
+  return perSecond === null ? "–" : formatRate(perSecond);
 }

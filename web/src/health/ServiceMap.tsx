@@ -97,7 +97,7 @@ function QueueEdge({ health, role }: { health: Health; role: string }) {
   const to = left(role);
   const ready = queues.reduce((sum, q) => sum + q.ready, 0);
   const consumers = queues.reduce((sum, q) => sum + q.consumers, 0);
-  const rate = queues.reduce((sum, q) => sum + q.publish_rate, 0);
+  const rate = queues.reduce((sum, q) => sum + (q.publish_rate ?? 0), 0);
   const own = roleLight(findRole(health, role));
   const light: Light = queues.length > 0 && consumers === 0 ? "down" : own;
   const x = to.x - 74;

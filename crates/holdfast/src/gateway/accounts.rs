@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, put};
 use holdfast_domain::{Role, Timestamp};
 use holdfast_store::accounts::{Account, Answered, Change, PrincipalKind};
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,8 @@ use uuid::Uuid;
 use super::answer::{POSITION, REPLAYED, head_position, position_value, with_position};
 use super::caller::{Access, Caller, SignedIn};
 use super::limits::ClientAddress;
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{about, text};
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Json, Query, Write, cursor, page_limit, parse_cursor, path_value};
 use super::{AppState, Routes, auth};
@@ -26,11 +27,47 @@ const SEARCHED_MAX: usize = 5_000;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .route("/v1/accounts", Access::Public, axum::routing::post(register))
-        .route("/v1/accounts", Access::Admin, get(list))
-        .route("/v1/accounts/{id}", Access::Admin, patch(update))
-        .route("/v1/me", Access::SignedIn, get(me))
-        .route("/v1/me/password", Access::SignedIn, put(change_password))
+        .on(
+            Access::Public,
+            Operation::post("/v1/accounts", "register", "Register a customer")
+                .body("Credentials")
+                .answers(201, "Account")
+                .refuses(&[409, 422, 429]),
+            register,
+        )
+        .on(
+            Access::Admin,
+            Operation::get("/v1/accounts", "list_accounts", "Accounts")
+                .query("query", about("A part of the username", text()))
+                .paged()
+                .answers(200, "AccountPage"),
+            list,
+        )
+        .on(
+            Access::Admin,
+            Operation::patch("/v1/accounts/{id}", "update_account", "Change the role, disable or enable")
+                .body("AccountPatch")
+                .answers(200, "Account")
+                .refuses(&[404, 409, 422]),
+            update,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::get("/v1/me", "get_me", "Who is signed in").answers(200, "Account"),
+            me,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::put(
+                "/v1/me/password",
+                "change_password",
+                "Change the password; ends the other sessions",
+            )
+            .body("PasswordChange")
+            .done()
+            .refuses(&[422, 429]),
+            change_password,
+        )
 }
 
 /// An account as its owner and admins see it.

@@ -3,7 +3,6 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get};
 use holdfast_domain::Role;
 use holdfast_store::accounts::{ApiKey, Change};
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::accounts::{answered, done, fingerprint, replay};
 use super::answer::{head_position, with_position};
 use super::caller::Access;
+use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Json, Query, Write, cursor, page_limit, parse_cursor, path_value};
 use super::{AppState, Routes, auth};
@@ -21,11 +21,27 @@ use crate::clock;
 const NAME_CHARACTERS_MAX: usize = 64;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/api-keys", Access::Admin, get(list).post(create)).route(
-        "/v1/api-keys/{id}",
-        Access::Admin,
-        delete(revoke),
-    )
+    routes
+        .on(
+            Access::Admin,
+            Operation::get("/v1/api-keys", "list_api_keys", "API keys").paged().answers(200, "ApiKeyPage"),
+            list,
+        )
+        .on(
+            Access::Admin,
+            Operation::post("/v1/api-keys", "create_api_key", "Make an API key; the key is shown once")
+                .body("NewApiKey")
+                .answers(201, "ApiKey")
+                .refuses(&[409, 422]),
+            create,
+        )
+        .on(
+            Access::Admin,
+            Operation::delete("/v1/api-keys/{id}", "revoke_api_key", "Revoke an API key")
+                .done()
+                .refuses(&[404]),
+            revoke,
+        )
 }
 
 fn shape(key: &ApiKey) -> Value {

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use holdfast_domain::{Answer as Decided, Outcome};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::caller::{Access, Caller, SignedIn};
+use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, path_value};
 use super::{AppState, Gateway, Routes};
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/commands/{id}", Access::SignedIn, get(one))
+    let operation =
+        Operation::get("/v1/commands/{id}", "get_command", "The outcome of a command, or pending")
+            .note("Whoever sent it, and staff.")
+            .answers(200, "Outcome")
+            .refuses(&[404]);
+    routes.on(Access::SignedIn, operation, one)
 }
 
 async fn one(

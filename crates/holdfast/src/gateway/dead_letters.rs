@@ -4,20 +4,40 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Routes;
 use super::caller::Access;
+use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Query, Write, page_limit};
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .route("/v1/dead-letters", Access::Admin, get(list))
-        .route("/v1/dead-letters/{id}", Access::Admin, delete(unknown))
-        .route("/v1/dead-letters/{id}/retry", Access::Admin, post(unknown))
+        .on(
+            Access::Admin,
+            Operation::get("/v1/dead-letters", "list_dead_letters", "What could not be processed")
+                .paged()
+                .answers(200, "DeadLetterPage"),
+            list,
+        )
+        .on(
+            Access::Admin,
+            Operation::delete("/v1/dead-letters/{id}", "drop_dead_letter", "Drop it")
+                .text_id()
+                .done()
+                .refuses(&[404]),
+            unknown,
+        )
+        .on(
+            Access::Admin,
+            Operation::post("/v1/dead-letters/{id}/retry", "retry_dead_letter", "Send it again")
+                .text_id()
+                .done()
+                .refuses(&[404]),
+            unknown,
+        )
 }
 
 #[derive(Deserialize)]

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use holdfast_domain::{Event, Position, Recorded, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::caller::Access;
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{about, sku, text};
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Query, cursor, page_limit, parse_cursor};
 use super::{AppState, Routes};
@@ -38,7 +39,13 @@ pub const KINDS: [&str; 15] = [
 ];
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/events", Access::StaffOrService, get(list))
+    let operation = Operation::get("/v1/events", "list_events", "The event log")
+        .query("after", about("Position", text()))
+        .query("kind", text())
+        .query("sku", sku())
+        .paged()
+        .answers(200, "EventPage");
+    routes.on(Access::StaffOrService, operation, list)
 }
 
 /// An event as everybody outside sees it. `position` is its id and its `sequence`.

@@ -4,23 +4,35 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde_json::json;
 
 use super::caller::Access;
+use super::openapi::operation::Operation;
 use super::problem::Answer;
 use super::request::AtLeast;
 use super::{AppState, Routes};
 use crate::monitor::Monitor;
 
 pub fn routes(routes: Routes) -> Routes {
+    let live = async || live();
+    let ready = async |State(state): State<AppState>| readiness(&state.monitor);
     routes
-        .route("/v1/health", Access::Staff, get(board))
-        .route("/health/live", Access::Public, get(async || live()))
-        .route(
-            "/health/ready",
+        .on(
+            Access::Staff,
+            Operation::get("/v1/health", "get_health", "The health board's data").answers(200, "Health"),
+            board,
+        )
+        .on(
             Access::Public,
-            get(async |State(state): State<AppState>| readiness(&state.monitor)),
+            Operation::get("/health/live", "get_live", "The process runs").answers(200, "Readiness"),
+            live,
+        )
+        .on(
+            Access::Public,
+            Operation::get("/health/ready", "get_ready", "The process can take work")
+                .answers(200, "Readiness")
+                .answers(503, "Readiness"),
+            ready,
         )
 }
 

@@ -4,7 +4,6 @@ use axum::Json as JsonAnswer;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use holdfast_domain::command::{ConfirmHold, Lines, PlaceHold, ReleaseHold, TtlSeconds};
 use holdfast_domain::{
     Answer as Decided, CommandBody, Customer, GeoPoint, Hold, HoldStatus, Outcome, Timestamp,
@@ -15,6 +14,8 @@ use uuid::Uuid;
 
 use super::answer::{POSITION, position_value, with_position};
 use super::caller::{Access, Caller};
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{known, text};
 use super::orders::{ClaimQuery, claim_page, named_customer, order_answer};
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Json, Query, Write, command_body, json_body, parse, path_value};
@@ -23,12 +24,56 @@ use crate::clock;
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .route("/v1/holds", Access::Buyer, post(place))
-        .route("/v1/holds", Access::SignedIn, get(list))
-        .route("/v1/holds/{id}", Access::SignedIn, get(one))
-        .route("/v1/holds/{id}", Access::Buyer, delete(release))
-        .route("/v1/holds/{id}/confirm", Access::Buyer, post(confirm))
-        .route("/v1/holds/{id}/extend", Access::Buyer, post(extend))
+        .on(
+            Access::Buyer,
+            Operation::post("/v1/holds", "create_hold", "Keep units for a while")
+                .body("NewHold")
+                .answers(201, "Hold")
+                .decided()
+                .refuses(&[409, 422, 429, 503, 504]),
+            place,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::get("/v1/holds", "list_holds", "Holds, newest first; a customer sees the own ones")
+                .note("Of those that still hold, each page shows first what is soonest over.")
+                .query("status", known("HoldStatus"))
+                .query("customer", text())
+                .paged()
+                .answers(200, "HoldPage"),
+            list,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::get("/v1/holds/{id}", "get_hold", "One hold").answers(200, "Hold").refuses(&[404]),
+            one,
+        )
+        .on(
+            Access::Buyer,
+            Operation::delete("/v1/holds/{id}", "release_hold", "Give the units back")
+                .done()
+                .refuses(&[404, 409, 410, 422, 429]),
+            release,
+        )
+        .on(
+            Access::Buyer,
+            Operation::post(
+                "/v1/holds/{id}/confirm",
+                "confirm_hold",
+                "Turn a hold into an order with its id",
+            )
+            .answers(200, "Order")
+            .refuses(&[404, 409, 410, 422, 429]),
+            confirm,
+        )
+        .on(
+            Access::Buyer,
+            Operation::post("/v1/holds/{id}/extend", "extend_hold", "Keep the units longer")
+                .body("HoldExtension")
+                .answers(200, "Hold")
+                .refuses(&[404, 409, 410, 422, 429]),
+            extend,
+        )
 }
 
 /// The body of `POST /v1/holds`: a hold's fields and the id that the client may give it.

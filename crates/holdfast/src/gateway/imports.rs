@@ -17,10 +17,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use futures_util::StreamExt;
 use holdfast_domain::{Actor, Command, Outcome, Position, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ use super::answer::{REPLAYED, with_position};
 use super::caller::{Access, Caller, header_text};
 use super::dispatcher::Dispatcher;
 use super::items::flag;
+use super::openapi::operation::Operation;
+use super::openapi::shapes::about;
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Query, Write, path_value};
 use super::{AppState, Routes};
@@ -52,7 +54,16 @@ const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/imports", Access::Staff, post(start)).route("/v1/imports/{id}", Access::Staff, get(one))
+    let csv = about("CSV with a header line", json!({ "type": "string", "minLength": 1 }));
+    let started = Operation::post("/v1/imports", "create_import", "Import items with stock from CSV")
+        .flag("dry_run", "Only checks the file")
+        .brings("text/csv", csv, true)
+        .answers(202, "ImportJob")
+        .refuses(&[413, 422, 503]);
+    let shown = Operation::get("/v1/imports/{id}", "get_import", "Progress and the bad rows")
+        .answers(200, "ImportJob")
+        .refuses(&[404]);
+    routes.on(Access::Staff, started, start).on(Access::Staff, shown, one)
 }
 
 /// The jobs of this process, oldest first.

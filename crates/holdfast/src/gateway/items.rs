@@ -4,7 +4,6 @@ use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use holdfast_domain::command::{AddItem, Attributes, ImageUrl, Name, Price, RemoveItem, Text, UpdateItem};
 use holdfast_domain::item::ItemStatus;
 use holdfast_domain::{Answer as Decided, CommandBody, Item, Outcome, Quantity, Sku};
@@ -13,18 +12,72 @@ use serde_json::{Map, Value, json};
 
 use super::answer::with_position;
 use super::caller::{Access, Caller};
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{about, boolean, count, one_of, text};
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, IfMatch, Json, Query, Write, command_body, page_limit, path_value};
 use super::{AppState, Routes};
 use crate::follow::read_model::{ItemResults, ItemView};
 use crate::follow::search::{Facets, ItemQuery, is_cursor};
 
+/// What a list can be sorted by.
+const SORTS: [&str; 10] =
+    ["price", "-price", "brand", "-brand", "model", "-model", "available", "-available", "sku", "-sku"];
+
 pub fn routes(routes: Routes) -> Routes {
+    let listed =
+        Operation::get("/v1/items", "list_items", "Search the catalogue; sold-out last unless sorted")
+            .query("query", text())
+            .query("brand", about("One brand, or several separated by commas", text()))
+            .query("min_price", about("Minor units", count()))
+            .query("max_price", about("Minor units", count()))
+            .query("in_stock", boolean())
+            .query("sort", one_of(&SORTS))
+            .paged()
+            .answers(200, "ItemPage");
     routes
-        .route("/v1/items", Access::Public, get(list))
-        .route("/v1/items", Access::Staff, post(add))
-        .route("/v1/items/{sku}", Access::Public, get(one))
-        .route("/v1/items/{sku}", Access::Staff, put(replace).patch(change).delete(remove))
+        .on(Access::Public, listed, list)
+        .on(
+            Access::Staff,
+            Operation::post("/v1/items", "create_item", "Add an item, with stock")
+                .body("NewItem")
+                .answers(201, "Item")
+                .refuses(&[409, 422]),
+            add,
+        )
+        .on(
+            Access::Public,
+            Operation::get("/v1/items/{sku}", "get_item", "One item").answers(200, "Item").refuses(&[404]),
+            one,
+        )
+        .on(
+            Access::Staff,
+            Operation::put("/v1/items/{sku}", "replace_item", "Replace an item")
+                .note("Optional fields that are left out are taken away.")
+                .if_match()
+                .body("ItemUpdate")
+                .answers(200, "Item")
+                .refuses(&[404, 409, 412, 422]),
+            replace,
+        )
+        .on(
+            Access::Staff,
+            Operation::patch("/v1/items/{sku}", "update_item", "Change some fields of an item")
+                .note("A JSON merge patch (RFC 7396): null takes an optional field away.")
+                .if_match()
+                .body("ItemPatch")
+                .answers(200, "Item")
+                .refuses(&[404, 409, 412, 422]),
+            change,
+        )
+        .on(
+            Access::Staff,
+            Operation::delete("/v1/items/{sku}", "archive_item", "Archive an item")
+                .if_match()
+                .done()
+                .refuses(&[404, 409, 412]),
+            remove,
+        )
 }
 
 /// An item as the API shows it: the catalogue entry, borrowed, and what there is of it.

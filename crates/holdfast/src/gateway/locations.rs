@@ -4,7 +4,6 @@ use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
 use holdfast_domain::command::PutLocation;
 use holdfast_domain::{Answer as Decided, CommandBody, Location, LocationCode, Outcome, Rejection};
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, with_position};
 use super::caller::{Access, Caller};
 use super::items::etag;
+use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
 use super::request::{
     AtLeast, IfMatch, Json, Query, Write, command_body, cursor, page_limit, parse_cursor, path_value,
@@ -20,11 +20,38 @@ use super::request::{
 use super::{AppState, Routes};
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/locations", Access::Staff, get(list).post(add)).route(
-        "/v1/locations/{code}",
-        Access::Staff,
-        get(one).merge(put(replace)),
-    )
+    routes
+        .on(
+            Access::Staff,
+            Operation::get("/v1/locations", "list_locations", "Locations")
+                .paged()
+                .answers(200, "LocationPage"),
+            list,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/locations", "create_location", "Add a location")
+                .body("NewLocation")
+                .answers(201, "Location")
+                .refuses(&[409, 422]),
+            add,
+        )
+        .on(
+            Access::Staff,
+            Operation::get("/v1/locations/{code}", "get_location", "One location")
+                .answers(200, "Location")
+                .refuses(&[404]),
+            one,
+        )
+        .on(
+            Access::Staff,
+            Operation::put("/v1/locations/{code}", "put_location", "Replace a location, or add it")
+                .if_match()
+                .body("LocationUpdate")
+                .answers(200, "Location")
+                .refuses(&[404, 412, 422]),
+            replace,
+        )
 }
 
 // Reading.

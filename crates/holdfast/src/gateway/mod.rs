@@ -33,8 +33,9 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
-use axum::routing::MethodRouter;
+use axum::routing::{MethodRouter, on};
 use holdfast_store::Database;
 
 use crate::config::GatewaySettings;
@@ -44,6 +45,7 @@ use crate::monitor::Monitor;
 use caller::Access;
 use dispatcher::Dispatcher;
 pub use metrics::observability_router;
+use openapi::operation::Operation;
 
 /// What handlers reach: each of these is one room, and none holds request state.
 pub struct Gateway {
@@ -63,39 +65,68 @@ pub struct Gateway {
 
 pub type AppState = Arc<Gateway>;
 
-/// Builds routes whose access is declared beside them.
+/// Builds routes: who is let in and what the document says of them are declared beside them.
 pub struct Routes {
     router: Router<AppState>,
-    state: AppState,
+    /// Absent where the routes are only described.
+    state: Option<AppState>,
+    described: Vec<(Access, Operation)>,
+    undescribed: Vec<String>,
 }
 
 impl Routes {
-    pub fn new(state: AppState) -> Self {
-        Self { router: Router::new(), state }
+    fn new(state: Option<AppState>) -> Self {
+        Self { router: Router::new(), state, described: Vec::new(), undescribed: Vec::new() }
     }
 
-    /// Adds methods of a path under one access rule. The same path may come again with another rule for other
-    /// methods.
-    pub fn route(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
-        let layer = from_fn_with_state((self.state.clone(), access), caller::enforce);
-        self.router = self.router.route(path, methods.route_layer(layer));
-        self
+    /// Adds an operation of the API.
+    pub fn on<H, T>(self, access: Access, operation: Operation, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        let (path, filter) = (operation.path(), operation.filter());
+        let mut routes = self.guarded(path, access, on(filter, handler));
+        routes.described.push((access, operation));
+        routes
+    }
+
+    /// Adds what is no operation of its own: the API's description, and paths that another operation describes.
+    pub fn beside(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
+        self.undescribed.push(path.to_owned());
+        self.guarded(path, access, methods)
     }
 
     /// Adds what knows nobody: files. Nothing behind it may ask for its caller.
     pub fn file(mut self, path: &str, methods: MethodRouter<AppState>) -> Self {
+        self.undescribed.push(path.to_owned());
         self.router = self.router.route(path, methods);
         self
     }
 
-    pub fn finish(self) -> (Router<AppState>, AppState) {
-        (self.router, self.state)
+    /// Adds methods of a path under one access rule. The same path may come again with another rule for other
+    /// methods.
+    fn guarded(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
+        if let Some(state) = self.state.clone() {
+            let layer = from_fn_with_state((state, access), caller::enforce);
+            self.router = self.router.route(path, methods.route_layer(layer));
+        }
+        self
     }
 }
 
 /// The whole API and the pages.
 pub fn router(state: AppState) -> Router {
-    let routes = Routes::new(state);
+    let routes = every_route(Routes::new(Some(state.clone())));
+    server::with_layers(routes.router, &state).with_state(state)
+}
+
+/// What the document describes: the same declarations, with nothing behind them.
+fn described() -> Routes {
+    every_route(Routes::new(None))
+}
+
+fn every_route(routes: Routes) -> Routes {
     let routes = accounts::routes(routes);
     let routes = sessions::routes(routes);
     let routes = api_keys::routes(routes);
@@ -114,7 +145,5 @@ pub fn router(state: AppState) -> Router {
     let routes = health::routes(routes);
     let routes = metrics::routes(routes);
     let routes = openapi::routes(routes);
-    let routes = pages::routes(routes);
-    let (router, state) = routes.finish();
-    server::with_layers(router, &state).with_state(state)
+    pages::routes(routes)
 }

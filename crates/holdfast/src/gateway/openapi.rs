@@ -1,55 +1,102 @@
-//! The API's description: `/openapi.json`, and `/docs` that renders it.
+//! The API's description: `/openapi.json`, made of what each route says of itself, and `/docs` that renders it.
+
+pub mod operation;
+mod schemas;
+pub mod shapes;
+
+use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde_json::{Map, Value, json};
 
-use super::Routes;
 use super::caller::Access;
+use super::{Routes, auth, described};
 
-/// OpenAPI 3.1. Tests hold it against the running server.
-const DOCUMENT: &str = include_str!("../../openapi.json");
 const PAGE: &str = include_str!("docs.html");
 const SCRIPT: &str = include_str!("docs.js");
 const STYLE: &str = include_str!("docs.css");
 
-/// The document with this version's number.
-pub fn document() -> String {
-    let mut document: serde_json::Value =
-        serde_json::from_str(DOCUMENT).expect("the document is JSON, by test");
-    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
-    serde_json::to_string_pretty(&document).expect("a JSON value serialises")
+const ABOUT: &str = "Stock and orders that never oversell. Every write says its `Holdfast-Position`; a read that brings \
+    it as `Holdfast-At-Least` shows at least that. A write that is not decided within 5 s answers 202 with `Pending`.";
+
+/// OpenAPI 3.1, as text.
+pub fn document() -> &'static str {
+    static DOCUMENT: LazyLock<String> =
+        LazyLock::new(|| serde_json::to_string_pretty(&assembled()).expect("a JSON value serialises"));
+    &DOCUMENT
 }
 
-fn text(kind: &'static str, body: impl Into<String>) -> Response {
-    let body: String = body.into();
+fn assembled() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for (access, operation) in described().described {
+        let path = paths.entry(operation.path()).or_insert_with(|| json!({}));
+        let method = operation.method();
+        path[method] = operation.describe(access);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Holdfast",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": ABOUT,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas::all(),
+            "parameters": parameters(),
+            "headers": {
+                "Position": {
+                    "description": "Place of the write in the event log",
+                    "required": true,
+                    "schema": shapes::position(),
+                },
+            },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "cookie": { "type": "apiKey", "in": "cookie", "name": auth::COOKIE },
+            },
+        },
+    })
+}
+
+/// Headers that many operations take.
+fn parameters() -> Value {
+    let header = |name: &str, words: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "schema": shapes::about(words, schema) });
+    let key = r#"^([!#-~]([ -~]{0,253}[!-~])?|"[ -~]{1,255}")$"#;
+    let tag = r#"^(\*|(W/)?("[0-9]{1,18}"|[0-9]{1,18}))$"#;
+    json!({
+        "IdempotencyKey":
+            header("Idempotency-Key", "1 to 255 characters, bare or in quotes", shapes::pattern(key)),
+        "AtLeast": header(
+            "Holdfast-At-Least",
+            "A position that the answer must show at least",
+            shapes::pattern("^[0-9]{1,18}$"),
+        ),
+        "IfMatch": header("If-Match", "The ETag that must be current", shapes::pattern(tag)),
+        "Prefer": header("Prefer", "respond-async: answer 202 at once", shapes::text()),
+    })
+}
+
+fn text(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, super::pages::POLICY)], body)
         .into_response()
 }
 
 pub fn routes(routes: Routes) -> Routes {
-    let document = document();
+    let page = async || text("text/html; charset=utf-8", PAGE);
+    let script = async || text("text/javascript; charset=utf-8", SCRIPT);
+    let style = async || text("text/css; charset=utf-8", STYLE);
     routes
-        .route(
-            "/openapi.json",
-            Access::Public,
-            get(move || async move { text("application/json", document.clone()) }),
-        )
-        .route("/docs", Access::Public, get(|| async { text("text/html; charset=utf-8", PAGE) }))
-        .route(
-            "/docs/docs.js",
-            Access::Public,
-            get(|| async { text("text/javascript; charset=utf-8", SCRIPT) }),
-        )
-        .route("/docs/docs.css", Access::Public, get(|| async { text("text/css; charset=utf-8", STYLE) }))
+        .beside("/openapi.json", Access::Public, get(async || text("application/json", document())))
+        .beside("/docs", Access::Public, get(page))
+        .beside("/docs/docs.js", Access::Public, get(script))
+        .beside("/docs/docs.css", Access::Public, get(style))
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn the_document_is_openapi_with_this_version() {
-        let document: serde_json::Value = serde_json::from_str(&super::document()).expect("JSON");
-        assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
-        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-    }
-}
+#[path = "openapi/tests.rs"]
+mod tests;

@@ -4,7 +4,6 @@ use axum::Json as JsonAnswer;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use holdfast_bus::ENVELOPE_COMMANDS_MAX;
 use holdfast_domain::command::{Lines, PlaceOrder};
 use holdfast_domain::wire::{FieldError, from_value};
@@ -19,6 +18,8 @@ use uuid::Uuid;
 
 use super::answer::{POSITION, REPLAYED, position_value, with_position};
 use super::caller::{Access, Caller};
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{known, text};
 use super::problem::{Answer, Problem, named, rejection_code};
 use super::request::{
     AtLeast, Json, Query, Write, command_body, cursor, from_slice, json_body, page_limit, parse,
@@ -28,14 +29,72 @@ use super::{AppState, Gateway, Routes};
 
 pub fn routes(routes: Routes) -> Routes {
     routes
-        .route("/v1/orders", Access::Buyer, post(place))
-        .route("/v1/orders", Access::SignedIn, get(list))
-        .route("/v1/orders/batch", Access::Service, post(place_batch))
-        .route("/v1/orders/{id}", Access::SignedIn, get(one))
+        .on(
+            Access::Buyer,
+            Operation::post("/v1/orders", "create_order", "Place an order: all lines or none")
+                .body("NewOrder")
+                .answers(201, "Order")
+                .decided()
+                .refuses(&[409, 422, 429, 503, 504]),
+            place,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::get("/v1/orders", "list_orders", "Orders, newest first; a customer sees the own ones")
+                .query("status", known("OrderStatus"))
+                .query("customer", text())
+                .paged()
+                .answers(200, "OrderPage"),
+            list,
+        )
+        .on(
+            Access::Service,
+            Operation::post(
+                "/v1/orders/batch",
+                "create_order_batch",
+                "Place up to 1,000 orders; each stands alone",
+            )
+            .body("OrderBatch")
+            .answers(200, "OrderBatchResult"),
+            place_batch,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::get("/v1/orders/{id}", "get_order", "One order")
+                .note("A customer sees the own ones.")
+                .answers(200, "Order")
+                .refuses(&[404]),
+            one,
+        )
         // Whose order it is, is known where it is decided: another customer's is 404.
-        .route("/v1/orders/{id}/cancel", Access::SignedIn, post(cancel))
-        .route("/v1/orders/{id}/fulfil", Access::Staff, post(fulfil))
-        .route("/v1/orders/{id}/return", Access::Staff, post(give_back))
+        .on(
+            Access::SignedIn,
+            Operation::post(
+                "/v1/orders/{id}/cancel",
+                "cancel_order",
+                "Cancel; the stock goes back where it came from",
+            )
+            .note("A customer cancels the own ones.")
+            .answers(200, "Order")
+            .refuses(&[404, 409, 422, 429]),
+            cancel,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/orders/{id}/fulfil", "fulfil_order", "Goods leave")
+                .optional_body("Fulfilment")
+                .answers(200, "Order")
+                .refuses(&[404, 409, 422]),
+            fulfil,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/orders/{id}/return", "return_order", "Goods come back")
+                .body("Return")
+                .answers(200, "Order")
+                .refuses(&[404, 409, 422]),
+            give_back,
+        )
 }
 
 /// The body of `POST /v1/orders`: an order's fields and the id that the client may give it.

@@ -3,7 +3,6 @@
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::routing::{delete, post};
 use holdfast_store::accounts::Session;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,6 +11,7 @@ use super::accounts::{done, shape, with_session};
 use super::answer::{head_position, with_position};
 use super::caller::{Access, Caller, header_text};
 use super::limits::ClientAddress;
+use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
 use super::request::Json;
 use super::{AppState, Routes, auth};
@@ -21,11 +21,21 @@ use crate::clock;
 const SESSION_SECONDS: i64 = 14 * 24 * 3_600;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/sessions", Access::Public, post(sign_in)).route(
-        "/v1/sessions/current",
-        Access::SignedIn,
-        delete(sign_out),
-    )
+    routes
+        .on(
+            Access::Public,
+            Operation::post("/v1/sessions", "sign_in", "Sign in")
+                .plain()
+                .body("SignIn")
+                .answers(201, "Session")
+                .refuses(&[401, 403, 429]),
+            sign_in,
+        )
+        .on(
+            Access::SignedIn,
+            Operation::delete("/v1/sessions/current", "sign_out", "Sign out").plain().done(),
+            sign_out,
+        )
 }
 
 /// 401 for a wrong password. The same for an unknown name: nobody learns which names there are.

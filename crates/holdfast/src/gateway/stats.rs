@@ -5,17 +5,21 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use serde::Deserialize;
 
 use super::caller::Access;
+use super::openapi::operation::Operation;
+use super::openapi::shapes::pattern;
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Query};
 use super::{AppState, Routes};
 use crate::clock;
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/stats", Access::Staff, get(report))
+    let operation = Operation::get("/v1/stats", "get_stats", "Rates, hottest SKUs and latencies over time")
+        .query("window", pattern("^(15m|1h|24h)$"))
+        .answers(200, "Stats");
+    routes.on(Access::Staff, operation, report)
 }
 
 #[derive(Deserialize)]

@@ -3,9 +3,10 @@
 use axum::Extension;
 use axum::Json as JsonAnswer;
 use axum::extract::{Path, State};
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::get;
 use holdfast_domain::command::{
     AdjustStock, ChangeIncoming, CountStock, MoveUnavailable, ReceiveStock, SetLevels, TransferStock,
 };
@@ -19,37 +20,119 @@ use super::answer::{self, with_position};
 use super::caller::{Access, Caller};
 use super::items::flag;
 use super::movements::{self, ActorNames, MovementBody};
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{about, pattern, text, time};
 use super::problem::{Answer, Problem};
 use super::request::{AtLeast, Json, Query, Write, cursor, page_limit, parse_cursor, path_value};
 use super::{AppState, Routes};
 use crate::follow::read_model::StockQuery;
 
 /// SKUs in one query at most.
-const QUERY_SKUS_MAX: usize = 500;
+pub const QUERY_SKUS_MAX: usize = 500;
 /// What a POST can be sent to beside the SKUs.
-const OPERATIONS: [&str; 7] =
+pub const OPERATIONS: [&str; 7] =
     ["query", "receipts", "adjustments", "counts", "transfers", "unavailable", "incoming"];
 
 pub fn routes(routes: Routes) -> Routes {
     let names = Extension(ActorNames::new());
+    let by_location = || about("Location code", pattern("^[A-Za-z0-9._-]{0,64}$"));
+    let listed = Operation::get("/v1/stock", "list_stock", "Stock, filtered")
+        .query("query", text())
+        .flag("low", "At or below the reorder point")
+        .flag("shortage", "Promised more than there is")
+        .query("location", by_location())
+        .paged()
+        .answers(200, "StockPage");
+    let shown = Operation::get("/v1/stock/{sku}", "get_stock", "Stock of one SKU, by location")
+        .note("As it was at an earlier time is not in this version: 501.")
+        .query("at", about("As it was then", time()))
+        .query("position", about("As it was then", text()))
+        .answers(200, "Stock")
+        .refuses(&[404, 501]);
+    let history =
+        Operation::get("/v1/stock/{sku}/movements", "list_movements", "What happened to a SKU, newest first")
+            .query("location", by_location())
+            .paged()
+            .answers(200, "MovementPage")
+            .refuses(&[404]);
     let routes = routes
-        .route("/v1/stock", Access::StaffOrService, get(list))
-        .route("/v1/stock/query", Access::StaffOrService, post(query))
-        .route("/v1/stock/{sku}", Access::StaffOrService, get(one))
-        .route("/v1/stock/{sku}/movements", Access::Staff, get(movements::list).layer(names))
-        .route("/v1/stock/{sku}/levels/{location}", Access::Staff, put(set_levels))
-        .route("/v1/stock/receipts", Access::Staff, post(receive))
-        .route("/v1/stock/adjustments", Access::Staff, post(adjust))
-        .route("/v1/stock/counts", Access::Staff, post(count))
-        .route("/v1/stock/transfers", Access::Staff, post(transfer))
-        .route("/v1/stock/unavailable", Access::Staff, post(move_unavailable))
-        .route("/v1/stock/incoming", Access::Staff, post(change_incoming));
+        .on(Access::StaffOrService, listed, list)
+        .on(
+            Access::StaffOrService,
+            Operation::post("/v1/stock/query", "query_stock", "Stock of many SKUs")
+                .asks()
+                .body("StockQuery")
+                .answers(200, "StockList"),
+            query,
+        )
+        .on(Access::StaffOrService, shown, one)
+        .on(Access::Staff, history, movements::list.layer(names))
+        .on(
+            Access::Staff,
+            Operation::put(
+                "/v1/stock/{sku}/levels/{location}",
+                "put_levels",
+                "Set safety stock and reorder point",
+            )
+            .body("Levels")
+            .answers(200, "StockLocation")
+            .refuses(&[404, 422]),
+            set_levels,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/receipts", "receive_stock", "Book goods in")
+                .body("Receipt")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            receive,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/adjustments", "adjust_stock", "Correct on hand, with a reason")
+                .body("Adjustment")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            adjust,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/counts", "count_stock", "Record a cycle count")
+                .body("Count")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            count,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/transfers", "transfer_stock", "Move between locations")
+                .body("Transfer")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            transfer,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/unavailable", "change_unavailable", "Quarantine or free units")
+                .body("UnavailableChange")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            move_unavailable,
+        )
+        .on(
+            Access::Staff,
+            Operation::post("/v1/stock/incoming", "change_incoming", "Change what is on its way")
+                .body("IncomingChange")
+                .answers(201, "Movement")
+                .refuses(&[409, 422]),
+            change_incoming,
+        );
     // An item may be called like an operation; its stock can be read all the same.
     OPERATIONS.into_iter().fold(routes, |routes, name| {
         let read = async move |State(state): State<AppState>, at_least: AtLeast, query: Query<OneQuery>| {
             one(State(state), at_least, Path(name.to_owned()), query).await
         };
-        routes.route(&format!("/v1/stock/{name}"), Access::StaffOrService, get(read))
+        routes.beside(&format!("/v1/stock/{name}"), Access::StaffOrService, get(read))
     })
 }
 

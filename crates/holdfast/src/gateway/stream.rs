@@ -14,7 +14,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 use axum::response::sse::{Event as SseEvent, Sse};
-use axum::routing::get;
 use futures_util::stream::unfold;
 use holdfast_domain::{Customer, Event, Position, Recorded, Role, Sku, Timestamp};
 use serde::Deserialize;
@@ -25,6 +24,8 @@ use uuid::Uuid;
 
 use super::caller::{Access, Caller, SignedIn, header_text};
 use super::events;
+use super::openapi::operation::Operation;
+use super::openapi::shapes::{about, text};
 use super::problem::{Answer, Problem};
 use super::request::Query;
 use super::{AppState, Routes};
@@ -55,7 +56,13 @@ static STREAMS: Semaphore = Semaphore::const_new(STREAMS_MAX);
 static OWNERS: LazyLock<Mutex<HashMap<Uuid, Option<Customer>>>> = LazyLock::new(Mutex::default);
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.route("/v1/stream", Access::SignedIn, get(open))
+    let operation = Operation::get("/v1/stream", "stream", "Server-Sent Events: stock, orders, health")
+        .plain()
+        .query("topics", about("Comma separated", text()))
+        .header("Last-Event-ID", "Where an earlier stream ended")
+        .sends(200, "text/event-stream", text(), "A stream of events")
+        .refuses(&[503]);
+    routes.on(Access::SignedIn, operation, open)
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::document;
+
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
@@ -93,9 +95,14 @@ impl Call {
 
     /// For servers that may be dying.
     pub async fn try_send(self) -> Result<Reply, reqwest::Error> {
-        let response = self.request.send().await?;
+        let (client, request) = self.request.build_split();
+        let request = request?;
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Reply { status, headers, text: response.text().await? })
+        let reply = Reply { status, headers, text: response.text().await? };
+        document::check(&method, &path, status, reply.header("content-type"), &reply.text);
+        Ok(reply)
     }
 
     /// An answer that is read piece by piece, however long it takes.

@@ -9,6 +9,7 @@ mod bad_input;
 mod client;
 mod command_line;
 mod commands;
+mod document;
 mod events;
 mod health;
 mod holds;
