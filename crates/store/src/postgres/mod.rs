@@ -49,7 +49,11 @@ impl Postgres {
         let pool = Pool::new(Arc::clone(&target));
         let reads = match read_url {
             None => Arc::clone(&pool),
-            Some(url) => Pool::new(Arc::new(Target::parse(url, Wanted::AsUrlSays)?)),
+            Some(url) => {
+                let reads = Pool::new(Arc::new(Target::parse(url, Wanted::AsUrlSays)?));
+                reads.check().await?;
+                reads
+            }
         };
         Ok(Self { writer: Arc::new(Mutex::new(Writer::new(target, connection))), pool, reads })
     }

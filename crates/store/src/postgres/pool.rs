@@ -13,7 +13,9 @@ use crate::{Result, StoreError};
 /// Connections of one pool; each is made when it is first needed.
 const CONNECTIONS_MAX: usize = 6;
 /// For one job on a connection.
-const JOB_SECONDS_MAX: u64 = 30;
+const JOB_WAIT_MAX: Duration = Duration::from_secs(15);
+/// For one that reads whole tables.
+const LONG_JOB_WAIT_MAX: Duration = Duration::from_secs(300);
 
 pub(super) struct Pool {
     target: Arc<Target>,
@@ -35,6 +37,30 @@ impl Pool {
         R: Send + 'static,
         F: Future<Output = Result<R>> + Send + 'static,
     {
+        self.run_within(JOB_WAIT_MAX, job).await
+    }
+
+    /// As [`Pool::run`], for what may take minutes.
+    pub(super) async fn run_long<R, F>(
+        self: &Arc<Self>,
+        job: impl FnOnce(Arc<Connection>) -> F + Send + 'static,
+    ) -> Result<R>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.run_within(LONG_JOB_WAIT_MAX, job).await
+    }
+
+    async fn run_within<R, F>(
+        self: &Arc<Self>,
+        wait_max: Duration,
+        job: impl FnOnce(Arc<Connection>) -> F + Send + 'static,
+    ) -> Result<R>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
         let pool = Arc::clone(self);
         detached(async move {
             let _turn = pool.turns.acquire().await.map_err(|_| StoreError::Closed)?;
@@ -42,7 +68,7 @@ impl Pool {
                 Some(connection) => connection,
                 None => Arc::new(pool.target.reconnect().await?),
             };
-            let done = within(Duration::from_secs(JOB_SECONDS_MAX), job(Arc::clone(&connection))).await;
+            let done = within(wait_max, job(Arc::clone(&connection))).await;
             match &done {
                 Ok(_) => pool.idle().push(connection),
                 // Where one connection breaks, its neighbours lead to the same server.
@@ -52,6 +78,16 @@ impl Pool {
             done
         })
         .await
+    }
+
+    /// Fails if no waiting can help; a database that is only away may come later.
+    pub(super) async fn check(&self) -> Result<()> {
+        match self.target.connect().await {
+            Ok(connection) => self.idle().push(Arc::new(connection)),
+            Err(StoreError::Transient(line)) => tracing::warn!(%line, "the read database is away"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// One that still lives.

@@ -63,7 +63,7 @@ impl Reads for Postgres {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        self.reads.run(|connection| async move { read_snapshot(&connection).await }).await
+        self.reads.run_long(|connection| async move { read_snapshot(&connection).await }).await
     }
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>> {

@@ -11,22 +11,20 @@ pub const VERSION: i64 = MIGRATIONS.len() as i64;
 /// The oldest PostgreSQL that is tested, as `server_version_num` counts.
 const SERVER_MIN: i32 = 140_000;
 
-/// Processes that start at once wait for each other here. The number is `holdfast` in ASCII.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7525352680829580148)";
+/// Processes that start at once wait for each other here: before the transaction, which only then knows the tables
+/// that the one before it made. The number is `holdfast` in ASCII.
+const LOCK: &str = "SELECT pg_advisory_lock(7525352680829580148)";
+const UNLOCK: &str = "SELECT pg_advisory_unlock(7525352680829580148)";
 
 /// Checks the server, and brings the database to [`VERSION`], in one transaction.
 pub(super) async fn migrate(connection: &Connection) -> Result<()> {
     let server = connection.row(ask!("SELECT current_setting('server_version_num')::int")).await?;
-    let server: i32 = get(&server, 0)?;
-    if server < SERVER_MIN {
-        let (major, minimum) = (server / 10_000, SERVER_MIN / 10_000);
-        let line = format!("PostgreSQL {major} is too old: Holdfast needs version {minimum} or newer");
-        return Err(StoreError::Other(line));
-    }
+    check_server(get(&server, 0)?)?;
     // Looked at first, because a user who may not create tables may use those that are there.
     if version(connection).await? < VERSION {
-        connection.simple("BEGIN").await?;
+        check_may_create(connection).await?;
         connection.rows(ask!(LOCK)).await?;
+        connection.simple("BEGIN").await?;
         let found = version(connection).await?;
         if found == 0 {
             connection.simple("CREATE TABLE schema_version (version bigint PRIMARY KEY)").await?;
@@ -38,15 +36,46 @@ pub(super) async fn migrate(connection: &Connection) -> Result<()> {
             }
         }
         connection.simple("COMMIT").await?;
+        connection.rows(ask!(UNLOCK)).await?;
     }
     check_rights(connection).await
 }
 
+/// `number` as PostgreSQL counts: the major version times 10,000.
+fn check_server(number: i32) -> Result<()> {
+    if number >= SERVER_MIN {
+        return Ok(());
+    }
+    let (major, minimum) = (number / 10_000, SERVER_MIN / 10_000);
+    Err(StoreError::Other(format!(
+        "PostgreSQL {major} is too old: Holdfast needs version {minimum} or newer"
+    )))
+}
+
+async fn check_may_create(connection: &Connection) -> Result<()> {
+    let sql =
+        "SELECT current_schema()::text, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
+    let row = connection.row(ask!(sql)).await?;
+    if get(&row, 1)? {
+        return Ok(());
+    }
+    let schema = get::<Option<&str>>(&row, 0)?.unwrap_or("public");
+    Err(StoreError::Other(format!(
+        "the user may not create tables: run GRANT CREATE ON SCHEMA {schema} TO it, or let the database's owner open it \
+         once"
+    )))
+}
+
 /// 0 for a new database.
 async fn version(connection: &Connection) -> Result<i64> {
-    let there = connection.row(ask!("SELECT to_regclass('schema_version') IS NOT NULL")).await?;
+    let sql = "SELECT name IS NOT NULL, coalesce(has_table_privilege(name, 'SELECT'), true) \
+               FROM to_regclass('schema_version') AS name";
+    let there = connection.row(ask!(sql)).await?;
     if !get::<bool>(&there, 0)? {
         return Ok(0);
+    }
+    if !get::<bool>(&there, 1)? {
+        return Err(StoreError::Other("the user may not read the table schema_version".to_owned()));
     }
     let row = connection.row(ask!("SELECT coalesce(max(version), 0) FROM schema_version")).await?;
     let found = get(&row, 0)?;
@@ -69,5 +98,17 @@ async fn check_rights(connection: &Connection) -> Result<()> {
         Some(tables) => Err(StoreError::Other(format!(
             "the user needs SELECT, INSERT, UPDATE and DELETE on all of Holdfast's tables, and lacks some on: {tables}"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_is_refused_with_both_versions() {
+        assert!(check_server(140_000).is_ok() && check_server(180_001).is_ok());
+        let refused = check_server(130_022).expect_err("too old").to_string();
+        assert!(refused.contains("PostgreSQL 13") && refused.contains("version 14"), "{refused}");
     }
 }

@@ -22,7 +22,7 @@ const SILENT_SECONDS_MAX: u64 = 10;
 /// transaction must not keep the log's head: others wait for it. An answered order is on the disk, whatever the
 /// server's default is.
 const SETTINGS: &str = "SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
-    SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '20s'; \
+    SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '5s'; SET tcp_user_timeout = '10s'; \
     SELECT set_config('synchronous_commit', 'on', false) \
     WHERE current_setting('synchronous_commit') IN ('off', 'local')";

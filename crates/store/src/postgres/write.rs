@@ -23,8 +23,8 @@ use super::touched::{append, push_remembered, push_touched};
 use crate::plan::{self, Kept, Plan, Remembered};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 
-/// For one transaction, the wait for the head included.
-const TRANSACTION_SECONDS_MAX: u64 = 30;
+/// For one transaction, the wait for the head included, which the server ends after 10 s.
+const TRANSACTION_SECONDS_MAX: u64 = 15;
 
 /// Each statement must see what the writer before this one committed: its own view, not one for the transaction.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";

@@ -1,4 +1,8 @@
-//! The contract, and what only PostgreSQL can be asked: other writers, fail-over, logins.
+//! The contract, and what only PostgreSQL can be asked: other writers, lost connections, fail-over, logins.
+
+mod faults;
+mod logins;
+mod writers;
 
 use async_trait::async_trait;
 use holdfast_testbed as testbed;
@@ -16,6 +20,11 @@ impl Server {
     async fn new() -> Self {
         let server = testbed::Postgres::shared().await.expect("PostgreSQL starts");
         Self { server, url: server.fresh_database().await.expect("a new database") }
+    }
+
+    /// The database's own name.
+    fn name(&self) -> &str {
+        self.url.rsplit('/').next().expect("a URL ends with the database's name")
     }
 }
 
