@@ -311,3 +311,39 @@ pub fn command_body(
     }
     Ok(wire::parse_body(kind, fields)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_the_same_quoted_or_bare() {
+        let longest = "k".repeat(255);
+        for (text, key) in [
+            ("a", Some("a")),
+            ("\"a\"", Some("a")),
+            (" a b ", Some("a b")),
+            (longest.as_str(), Some(longest.as_str())),
+            ("", None),
+            ("\"", None),
+            ("\"\"", None),
+            ("\"a", None),
+            ("a\tb", None),
+        ] {
+            assert_eq!(idempotency_key(text), key, "{text:?}");
+        }
+        assert_eq!(idempotency_key(&"k".repeat(256)), None);
+    }
+
+    #[test]
+    fn an_if_match_that_is_no_version_matches_nothing() {
+        let read = |text: &'static str| IfMatch::read(&HeaderValue::from_static(text));
+        assert_eq!(read("*"), IfMatch::Any);
+        for text in ["\"7\"", "W/\"7\"", "7"] {
+            assert_eq!(read(text), IfMatch::Version(7), "{text}");
+        }
+        for text in ["", "\"\"", "{}", "+7", "\"\"7\"\"", "\"seven\""] {
+            assert_eq!(read(text), IfMatch::Version(u64::MAX), "{text}");
+        }
+    }
+}
