@@ -36,7 +36,7 @@ impl Waiters {
     pub fn add(&self, parts: Parts) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.lock();
-        if id % FORGET_EVERY == 0 {
+        if id.is_multiple_of(FORGET_EVERY) {
             waiting.retain(|_, parts| parts.iter().any(|(_, waiter)| !waiter.is_closed()));
         }
         waiting.insert(id, parts);
