@@ -9,15 +9,29 @@ use holdfast_store::Database;
 use holdfast_store::accounts::{Account, ApiKey, Change};
 use uuid::Uuid;
 
-use crate::config::{self, DataSettings};
+use crate::config::{self, DataSettings, DatabaseUrl};
+use crate::connect::open_database;
 use crate::gateway::auth;
 use crate::{clock, import as csv_import, verify as books};
 
+/// Opens a database for those who do not want a new one.
 async fn open_existing(settings: &DataSettings) -> anyhow::Result<Database> {
-    if !settings.database.exists() {
-        bail!("database: there is none at {}", settings.database.display());
+    if let DatabaseUrl::Sqlite(path) = &settings.database
+        && !path.exists()
+    {
+        bail!("database: there is none at {}", path.display());
     }
-    Ok(Database::open_sqlite(&settings.database).await?)
+    open_database(settings).await
+}
+
+/// The file of an SQLite database; others have tools of their own.
+fn sqlite_file(settings: &DataSettings) -> anyhow::Result<&Path> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => Ok(path),
+        DatabaseUrl::Postgres { .. } => {
+            bail!("database: back up and restore PostgreSQL with pg_dump, pg_basebackup or its replicas")
+        }
+    }
 }
 
 /// Proves the books and prints the figures.
@@ -45,7 +59,7 @@ fn parse_expected(text: &str) -> anyhow::Result<(Position, [u8; 32])> {
 
 /// Loads a CSV file with a progress bar; every bad row is one line on standard error.
 pub async fn import(settings: &DataSettings, file: &Path, dry_run: bool) -> anyhow::Result<()> {
-    let database = Database::open_sqlite(&settings.database).await?;
+    let database = open_database(settings).await?;
     csv_import::from_command_line(&database, file, dry_run, Actor::system()).await
 }
 
@@ -62,6 +76,7 @@ pub async fn backup(settings: &DataSettings, file: &Path) -> anyhow::Result<()> 
     if file.exists() {
         bail!("{} exists already; a backup goes into a new file", file.display());
     }
+    sqlite_file(settings)?;
     let database = open_existing(settings).await?;
     database.store.backup(file).await?;
     let copy = Database::open_sqlite(file).await?;
@@ -75,13 +90,12 @@ pub async fn restore(settings: &DataSettings, file: &Path) -> anyhow::Result<()>
     if !file.exists() {
         bail!("there is no backup at {}", file.display());
     }
-    std::fs::create_dir_all(&settings.data)
-        .with_context(|| format!("data: {} cannot be made", settings.data.display()))?;
+    let target = sqlite_file(settings)?;
     let _lock = crate::lock::take(&settings.data)?;
-    if settings.database.exists() {
-        bail!("database: {} exists already; move it away before restoring", settings.database.display());
+    if target.exists() {
+        bail!("database: {} exists already; move it away before restoring", target.display());
     }
-    let part = settings.database.with_extension("restoring");
+    let part = target.with_extension("restoring");
     std::fs::copy(file, &part).with_context(|| format!("{} cannot be copied", file.display()))?;
     let checked = async {
         let database = Database::open_sqlite(&part).await?;
@@ -100,19 +114,15 @@ pub async fn restore(settings: &DataSettings, file: &Path) -> anyhow::Result<()>
         }
     };
     std::fs::File::open(&part)?.sync_all()?;
-    std::fs::rename(&part, &settings.database)?;
+    std::fs::rename(&part, target)?;
     println!("{report}");
     Ok(())
 }
 
 pub async fn migrate(settings: &DataSettings) -> anyhow::Result<()> {
-    let database = Database::open_sqlite(&settings.database).await?;
+    let database = open_database(settings).await?;
     let head = database.store.head().await?;
-    println!(
-        "{} is at this version; its log ends at position {}",
-        settings.database.display(),
-        head.position
-    );
+    println!("the {} database is at this version; its log ends at position {}", database.name, head.position);
     Ok(())
 }
 
@@ -128,7 +138,7 @@ pub async fn add_account(settings: &DataSettings, name: &str, role: Role) -> any
         password_hash: auth::hash_password(password).await?,
         created_at: clock::now(),
     };
-    let database = Database::open_sqlite(&settings.database).await?;
+    let database = open_database(settings).await?;
     match database.accounts.add_account(account, None).await? {
         Change::Done(()) => println!("{name} may sign in as {}", role.as_str()),
         Change::NameTaken => bail!("the name {name} is taken"),
@@ -149,7 +159,7 @@ pub async fn add_api_key(settings: &DataSettings, name: &str, role: Role) -> any
         hash: auth::hash_secret(&secret),
         created_at: clock::now(),
     };
-    let database = Database::open_sqlite(&settings.database).await?;
+    let database = open_database(settings).await?;
     match database.accounts.add_api_key(key, None).await? {
         Change::Done(()) => println!("{secret}"),
         Change::NameTaken => bail!("there is an API key {name} already"),

@@ -1,5 +1,6 @@
 //! Settings: flag > environment (`HOLDFAST_…`) > `holdfast.toml` > default. The only file that reads the environment.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,13 @@ pub struct DataArgs {
     /// Folder of the embedded database [default: ./holdfast-data]
     #[arg(long, env = "HOLDFAST_DATA", global = true)]
     pub data: Option<PathBuf>,
-    /// Where everything is kept: sqlite:PATH [default: sqlite:DATA/holdfast.db]
-    #[arg(long, env = "HOLDFAST_DATABASE", global = true)]
+    /// Where everything is kept: sqlite:PATH or postgres://USER:PASSWORD@HOST[,HOST…]/NAME
+    /// [default: sqlite:DATA/holdfast.db]
+    #[arg(long, env = "HOLDFAST_DATABASE", hide_env_values = true, global = true)]
     pub database: Option<String>,
+    /// A streaming replica of the PostgreSQL database, for lists and history [default: the database]
+    #[arg(long, env = "HOLDFAST_READ_DATABASE", hide_env_values = true, global = true)]
+    pub read_database: Option<String>,
     /// Settings file [default: ./holdfast.toml, if it is there]
     #[arg(long, env = "HOLDFAST_CONFIG", global = true)]
     pub config: Option<PathBuf>,
@@ -41,15 +46,27 @@ pub struct ServeArgs {
     /// Comma-separated: gateway, orders, items, stock, relay, projector, monitor [default: all]
     #[arg(long, env = "HOLDFAST_ROLES")]
     pub roles: Option<String>,
-    /// How commands travel: memory [default: memory]
-    #[arg(long, env = "HOLDFAST_BROKER")]
+    /// How commands travel: memory or amqp://USER:PASSWORD@HOST:PORT/VHOST [default: memory]
+    #[arg(long, env = "HOLDFAST_BROKER", hide_env_values = true)]
     pub broker: Option<String>,
+    /// The broker's management API [default: the broker's host, port 15672]
+    #[arg(long, env = "HOLDFAST_BROKER_MANAGEMENT", hide_env_values = true)]
+    pub broker_management: Option<String>,
+    /// What other producers on the broker may command besides orders and holds, such as warehouse=staff,erp=admin
+    #[arg(long, env = "HOLDFAST_AMQP_ROLES")]
+    pub amqp_roles: Option<String>,
     /// Shared cache: memory [default: memory]
     #[arg(long, env = "HOLDFAST_CACHE")]
     pub cache: Option<String>,
     /// Send the session cookie over TLS only [default: false]
     #[arg(long, env = "HOLDFAST_SECURE_COOKIES")]
     pub secure_cookies: Option<bool>,
+    /// Where other processes reach this gateway, such as http://10.0.0.7:8080 [default: the address it listens on]
+    #[arg(long, env = "HOLDFAST_ADVERTISE")]
+    pub advertise: Option<String>,
+    /// How this machine is called among others [default: its host name]
+    #[arg(long, env = "HOLDFAST_NAME")]
+    pub name: Option<String>,
     /// Load a demo shop and two known accounts first
     #[arg(long)]
     pub demo: bool,
@@ -61,14 +78,19 @@ pub struct ServeArgs {
 struct File {
     data: Option<PathBuf>,
     database: Option<String>,
+    read_database: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     listen: Option<String>,
     metrics_listen: Option<String>,
     roles: Option<String>,
     broker: Option<String>,
+    broker_management: Option<String>,
+    amqp_roles: Option<String>,
     cache: Option<String>,
     secure_cookies: Option<bool>,
+    advertise: Option<String>,
+    name: Option<String>,
 }
 
 /// What the gateway is set to.
@@ -77,11 +99,34 @@ pub struct GatewaySettings {
     pub secure_cookies: bool,
 }
 
+/// Where everything is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DatabaseUrl {
+    Sqlite(PathBuf),
+    Postgres {
+        url: String,
+        /// A replica for lists and history.
+        reads: Option<String>,
+    },
+}
+
+/// How commands travel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BrokerUrl {
+    Memory,
+    Amqp {
+        url: String,
+        management: Option<String>,
+        /// Users of the broker that may command more than orders and holds.
+        roles: BTreeMap<String, holdfast_domain::Role>,
+    },
+}
+
 /// Where the data is and how to log.
 #[derive(Debug, Clone)]
 pub struct DataSettings {
     pub data: PathBuf,
-    pub database: PathBuf,
+    pub database: DatabaseUrl,
     pub log: String,
     pub log_json: bool,
 }
@@ -92,7 +137,10 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     pub metrics_listen: Option<SocketAddr>,
     pub roles: Vec<Role>,
+    pub broker: BrokerUrl,
     pub gateway: GatewaySettings,
+    pub advertise: Option<String>,
+    pub name: String,
     pub demo: bool,
 }
 
@@ -116,16 +164,9 @@ fn file(args: &DataArgs) -> anyhow::Result<File> {
 fn data_settings(args: &DataArgs, file: &File) -> anyhow::Result<DataSettings> {
     let data =
         args.data.clone().or_else(|| file.data.clone()).unwrap_or_else(|| PathBuf::from("holdfast-data"));
-    let database = match args.database.clone().or_else(|| file.database.clone()) {
-        None => data.join("holdfast.db"),
-        Some(url) => match url.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
-            _ if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                bail!("database: postgres:// is not available in this version; use sqlite:PATH")
-            }
-            _ => bail!("database: must be sqlite:PATH"),
-        },
-    };
+    let database = args.database.clone().or_else(|| file.database.clone());
+    let reads = args.read_database.clone().or_else(|| file.read_database.clone());
+    let database = database_url(database, reads, &data)?;
     let log = args.log.clone().or_else(|| file.log.clone()).unwrap_or_else(|| "info".to_owned());
     let format =
         args.log_format.clone().or_else(|| file.log_format.clone()).unwrap_or_else(|| "text".to_owned());
@@ -135,6 +176,57 @@ fn data_settings(args: &DataArgs, file: &File) -> anyhow::Result<DataSettings> {
         other => bail!("log_format: must be text or json, not {other:?}"),
     };
     Ok(DataSettings { data, database, log, log_json })
+}
+
+fn database_url(url: Option<String>, reads: Option<String>, data: &Path) -> anyhow::Result<DatabaseUrl> {
+    let is_postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if let Some(reads) = reads.as_deref().filter(|reads| !is_postgres(reads)) {
+        let scheme = reads.split(':').next().unwrap_or_default();
+        bail!("read_database: must be postgres://…, not {scheme}:…");
+    }
+    match url {
+        None if reads.is_some() => bail!("read_database: needs a database of postgres://…"),
+        None => Ok(DatabaseUrl::Sqlite(data.join("holdfast.db"))),
+        Some(url) if is_postgres(&url) => Ok(DatabaseUrl::Postgres { url, reads }),
+        Some(url) => match url.strip_prefix("sqlite:") {
+            Some(_) if reads.is_some() => bail!("read_database: needs a database of postgres://…"),
+            Some(path) if !path.is_empty() => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+            Some(_) | None => bail!("database: must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME"),
+        },
+    }
+}
+
+fn broker_url(
+    url: Option<String>,
+    management: Option<String>,
+    roles: Option<String>,
+) -> anyhow::Result<BrokerUrl> {
+    if management.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        bail!("broker_management: must be http://HOST:PORT");
+    }
+    match url.as_deref() {
+        None | Some("memory") => Ok(BrokerUrl::Memory),
+        Some(url) if url.starts_with("amqp://") || url.starts_with("amqps://") => Ok(BrokerUrl::Amqp {
+            url: url.to_owned(),
+            management,
+            roles: amqp_roles(roles.as_deref().unwrap_or_default())?,
+        }),
+        Some(_) => bail!("broker: must be memory or amqp://USER:PASSWORD@HOST:PORT/VHOST"),
+    }
+}
+
+/// Parses `warehouse=staff,erp=admin`.
+fn amqp_roles(text: &str) -> anyhow::Result<BTreeMap<String, holdfast_domain::Role>> {
+    let mut roles = BTreeMap::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let parsed =
+            pair.split_once('=').and_then(|(user, role)| Some((user.trim(), role.trim().parse().ok()?)));
+        let Some((user, role)) = parsed else {
+            bail!("amqp_roles: {pair:?} is not USER=ROLE with one of admin, staff, customer, service");
+        };
+        roles.insert(user.to_owned(), role);
+    }
+    Ok(roles)
 }
 
 impl DataArgs {
@@ -153,13 +245,12 @@ impl ServeArgs {
         let pick = |flag: &Option<String>, file: &Option<String>| flag.clone().or_else(|| file.clone());
         let listen = pick(&self.listen, &file.listen).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
         let metrics_listen = pick(&self.metrics_listen, &file.metrics_listen);
-        match pick(&self.broker, &file.broker).as_deref() {
-            None | Some("memory") => {}
-            Some(url) if url.starts_with("amqp") => {
-                bail!("broker: amqp:// is not available in this version; use memory")
-            }
-            Some(_) => bail!("broker: must be memory"),
-        }
+        let data = data_settings(data, &file)?;
+        let broker = broker_url(
+            pick(&self.broker, &file.broker),
+            pick(&self.broker_management, &file.broker_management),
+            pick(&self.amqp_roles, &file.amqp_roles),
+        )?;
         match pick(&self.cache, &file.cache).as_deref() {
             None | Some("memory") => {}
             Some(_) => bail!("cache: only memory is available in this version"),
@@ -168,25 +259,39 @@ impl ServeArgs {
             None => Role::ALL.to_vec(),
             Some(text) => Role::parse_list(&text)?,
         };
-        for needed in [Role::Gateway, Role::Orders, Role::Items, Role::Stock] {
-            if !roles.contains(&needed) {
-                bail!(
-                    "roles: broker memory needs gateway, orders, items and stock in one process, {} is missing",
-                    needed.as_str()
-                );
-            }
+        let alone = match (&broker, &data.database) {
+            (BrokerUrl::Memory, _) => Some("broker memory"),
+            (_, DatabaseUrl::Sqlite(_)) => Some("database sqlite:"),
+            (BrokerUrl::Amqp { .. }, DatabaseUrl::Postgres { .. }) => None,
+        };
+        let needed = [Role::Gateway, Role::Orders, Role::Items, Role::Stock];
+        if let (Some(what), Some(missing)) = (alone, needed.iter().find(|role| !roles.contains(role))) {
+            bail!(
+                "roles: {what} needs gateway, orders, items and stock in one process, {} is missing",
+                missing.as_str()
+            );
         }
         Ok(ServeSettings {
-            data: data_settings(data, &file)?,
+            data,
+            broker,
             listen: address("listen", &listen)?,
             metrics_listen: metrics_listen.map(|text| address("metrics_listen", &text)).transpose()?,
             roles,
             gateway: GatewaySettings {
                 secure_cookies: self.secure_cookies.or(file.secure_cookies).unwrap_or(false),
             },
+            advertise: pick(&self.advertise, &file.advertise),
+            name: pick(&self.name, &file.name).unwrap_or_else(host_name),
             demo: self.demo,
         })
     }
+}
+
+/// The host's name as the kernel knows it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "host".to_owned() } else { name.to_owned() }
 }
 
 /// The password for a new account: from `HOLDFAST_PASSWORD`, where it is set.
@@ -223,6 +328,10 @@ mod tests {
             ("broker = 'carrier pigeon'", "broker"),
             ("cache = 'redis://x'", "cache"),
             ("database = 'mysql://x'", "database"),
+            ("read_database = 'postgres://x'", "read_database"),
+            ("broker_management = 'ftp://x'", "broker_management"),
+            ("broker = 'amqp://x'\namqp_roles = 'me'", "amqp_roles"),
+            ("broker = 'amqp://x'\nroles = 'orders'", "sqlite"),
             ("log_format = 'xml'", "log_format"),
         ] {
             let error = serve(toml, ServeArgs::default()).expect_err(toml).to_string();

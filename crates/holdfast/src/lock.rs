@@ -16,6 +16,7 @@ pub struct Lock {
 
 /// Takes the lock or says who holds it.
 pub fn take(folder: &Path) -> anyhow::Result<Lock> {
+    std::fs::create_dir_all(folder).with_context(|| format!("data: {} cannot be made", folder.display()))?;
     let path = folder.join(FILE);
     let mut file = OpenOptions::new()
         .read(true)

@@ -1,245 +1,365 @@
-//! Who is there and how they are: heartbeats of the roles, queues, stores, lags, incidents. In one process it
-//! watches the process's own tasks.
+//! The monitor: who is there and how they are. It reads what the instances tell, asks the broker's management API,
+//! polls the gateways, times the stores, and writes what it finds into a note that every gateway shows
+//! (`GET /v1/health`).
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use holdfast_bus::topology;
-use holdfast_domain::{CommandQueue, Position, Timestamp};
-use holdfast_store::Database;
+use holdfast_domain::{Position, Timestamp};
+use holdfast_store::notes::Note;
+use holdfast_store::{Database, StoreError};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::clock;
 use crate::follow::audit::Audit;
-use crate::follow::read_model::ReadModel;
-use crate::gateway::dispatcher::Publishers;
+use crate::instance::{self, Told};
 use crate::lifecycle::told;
-use crate::role::Role;
+use crate::queues::{Queue, Queues};
 
 /// A role that was not heard of for this long is down.
-const SILENT_AFTER: Duration = Duration::from_secs(8);
+const SILENT_AFTER: Duration = Duration::from_secs(6);
+/// An instance that was not heard of for this long leaves the list.
+const GONE_AFTER: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Incidents that are kept.
+/// How often gateways are polled, and how long they may take.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+const POLL_MAX: Duration = Duration::from_secs(2);
+/// Looks in a row after which a queue without a consumer is an incident.
+const UNSERVED_LOOKS: u32 = 3;
+/// Incidents that are kept, newest first.
 const INCIDENTS_MAX: usize = 200;
+/// The name of the note with what was found.
+const NOTE: &str = "health";
+/// A document older than this says nothing about now: the monitor itself is down.
+const STALE_AFTER: Duration = Duration::from_secs(8);
 
-/// What a role's loop beats to show that it lives.
-#[derive(Debug, Clone)]
-pub struct Beat(Arc<AtomicI64>);
-
-impl Beat {
-    pub fn now(&self) {
-        self.0.store(clock::now().0, Ordering::Relaxed);
-    }
-
-    fn last(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Up,
+    Degraded,
+    Down,
 }
 
-struct Watched {
-    role: Role,
-    beat: Beat,
-    up: bool,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct InstanceHealth {
+    id: String,
+    status: Status,
     since: Timestamp,
+    last_seen: Timestamp,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct RoleHealth {
+    role: String,
+    instances: Vec<InstanceHealth>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct StoreHealth {
+    name: String,
+    status: Status,
+    latency_ms: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Incident {
     what: String,
     from: Timestamp,
     to: Option<Timestamp>,
 }
 
-#[derive(Default)]
-struct State {
-    roles: Vec<Watched>,
-    incidents: VecDeque<Incident>,
-    store_latency: Option<Duration>,
-    store_trouble: Option<String>,
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Lag {
+    relay_events: u64,
+    read_model_events: u64,
+}
+
+/// The health board's data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Health {
+    status: Status,
+    roles: Vec<RoleHealth>,
+    queues: Vec<Queue>,
+    stores: Vec<StoreHealth>,
+    lag: Lag,
+    dead_letters: u64,
+    audit: Value,
+    incidents: Vec<Incident>,
+    /// When the monitor looked.
+    at: Timestamp,
 }
 
 pub struct Monitor {
-    instance: String,
     database: Database,
-    model: Arc<ReadModel>,
     audit: Arc<Audit>,
-    publishers: Publishers,
-    state: Mutex<State>,
+    queues: Queues,
+    /// Whether a relay is to follow the log.
+    relays: bool,
+    client: reqwest::Client,
+}
+
+/// What the monitor remembers from look to look.
+#[derive(Default)]
+struct Memory {
+    /// (role, instance) → whether it was up, and since when that holds.
+    known: HashMap<(String, String), (Status, Timestamp)>,
+    /// Gateways that did not answer when polled.
+    unreachable: HashMap<String, bool>,
+    polled: Option<Instant>,
+    /// Queue → looks in a row at which nobody worked on it.
+    unserved: HashMap<String, u32>,
+    incidents: Vec<Incident>,
 }
 
 impl Monitor {
-    pub fn new(
-        database: Database,
-        model: Arc<ReadModel>,
-        audit: Arc<Audit>,
-        publishers: Publishers,
-    ) -> Arc<Self> {
-        let instance = format!("process-{}", std::process::id());
-        Arc::new(Self { instance, database, model, audit, publishers, state: Mutex::default() })
-    }
-
-    /// A role's heartbeat; it counts as up from now on.
-    pub fn beat(&self, role: Role) -> Beat {
-        let beat = Beat(Arc::new(AtomicI64::new(clock::now().0)));
-        self.lock().roles.push(Watched { role, beat: beat.clone(), up: true, since: clock::now() });
-        beat
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub fn new(database: Database, audit: Arc<Audit>, queues: Queues, relays: bool) -> Arc<Self> {
+        Arc::new(Self { database, audit, queues, relays, client: reqwest::Client::new() })
     }
 
     /// Looks every two seconds until the process stops.
     pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let mut memory = Memory::default();
+        if let Ok(Some(health)) = read(&self.database).await {
+            memory.incidents = health.incidents;
+        }
         let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look().await,
+                _ = ticks.tick() => {}
                 () = told(&mut stopping) => return,
             }
+            if let Err(error) = self.look(&mut memory).await {
+                tracing::warn!(%error, "the monitor cannot read or tell what it finds");
+            }
         }
     }
 
-    async fn look(&self) {
+    async fn look(&self, memory: &mut Memory) -> Result<(), StoreError> {
         let started = Instant::now();
-        let head = self.database.store.head().await;
+        let head = self.database.store.head().await?;
+        let latency = started.elapsed();
+        let instances = instance::all(&self.database).await?;
+        self.poll_gateways(&instances, memory).await;
         let now = clock::now();
-        let mut state = self.lock();
-        let state = &mut *state;
-        match head {
-            Ok(_) => {
-                state.store_latency = Some(started.elapsed());
-                state.store_trouble = None;
-                end_incident(&mut state.incidents, "database", now);
+        let roles = self.judge(&instances, memory, now).await?;
+        let queues = self.queues.look().await;
+        let broker_up = queues.is_ok();
+        memory.incident("broker", broker_up, now);
+        let (queues, stores) = match queues {
+            Ok(queues) => (queues, Vec::new()),
+            Err(why) => {
+                tracing::warn!(why, "the broker's management API does not answer");
+                let broker =
+                    StoreHealth { name: "broker".to_owned(), status: Status::Down, latency_ms: None };
+                (Vec::new(), vec![broker])
             }
-            Err(error) => {
-                state.store_trouble = Some(error.to_string());
-                begin_incident(&mut state.incidents, "database", now);
-            }
+        };
+        for queue in &queues {
+            // The broker counts consumers every few seconds: one that just came is not seen at once.
+            let unserved = memory.unserved.entry(queue.name.clone()).or_default();
+            *unserved = if queue.is_served() { 0 } else { *unserved + 1 };
+            let long = *unserved >= UNSERVED_LOOKS;
+            memory.incident(&format!("queue {} has no consumer", queue.name), !long, now);
         }
-        for watched in &mut state.roles {
-            let up = now.0 - watched.beat.last().0 < SILENT_AFTER.as_micros() as i64;
-            if up != watched.up {
-                watched.up = up;
-                watched.since = now;
-                let what = format!("role {}", watched.role.as_str());
-                if up {
-                    tracing::info!(role = watched.role.as_str(), "a role is back");
-                    end_incident(&mut state.incidents, &what, now);
-                } else {
-                    tracing::error!(role = watched.role.as_str(), "a role is down");
-                    begin_incident(&mut state.incidents, &what, now);
+        let mut all_stores = vec![StoreHealth {
+            name: self.database.name.to_owned(),
+            status: Status::Up,
+            latency_ms: Some(latency.as_secs_f64() * 1_000.0),
+        }];
+        all_stores.extend(stores);
+        let served = queues.iter().all(Queue::is_served);
+        let all_up =
+            roles.iter().flat_map(|role| &role.instances).all(|instance| instance.status == Status::Up);
+        let status = if served && all_up && broker_up { Status::Up } else { Status::Degraded };
+        let health = Health {
+            status,
+            dead_letters: queues.iter().find(|queue| queue.is_dead()).map_or(0, |queue| queue.ready),
+            roles,
+            queues: queues.into_iter().filter(|queue| !queue.is_dead()).collect(),
+            stores: all_stores,
+            lag: self.lag(&instances, head.position).await?,
+            audit: serde_json::to_value(self.audit.report()).expect("a report is plain data"),
+            incidents: memory.incidents.clone(),
+            at: now,
+        };
+        let body = serde_json::to_string(&health).expect("the document is plain data");
+        self.database.notes.put_notes(vec![Note { name: NOTE.to_owned(), body, at: now }]).await
+    }
+
+    async fn lag(&self, instances: &[Told], head: Position) -> Result<Lag, StoreError> {
+        let behind = |position: Position| head.0.saturating_sub(position.0);
+        let relay = if self.relays { behind(self.database.store.cursor("relay").await?) } else { 0 };
+        let models = instances.iter().filter_map(|told| told.read_model);
+        Ok(Lag { relay_events: relay, read_model_events: models.map(behind).max().unwrap_or(0) })
+    }
+
+    /// Up or down, and since when; forgets who has been gone for long.
+    async fn judge(
+        &self,
+        instances: &[Told],
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<Vec<RoleHealth>, StoreError> {
+        let mut roles: BTreeMap<&str, Vec<InstanceHealth>> = BTreeMap::new();
+        let mut seen = Vec::new();
+        for told in instances {
+            let last = told.roles.values().max().copied().unwrap_or(told.since);
+            if older(last, GONE_AFTER, now) {
+                self.database.notes.delete_note(&format!("{}{}", instance::NOTES, told.id)).await?;
+                continue;
+            }
+            for (role, last_seen) in &told.roles {
+                let silent = older(*last_seen, SILENT_AFTER, now);
+                let refuses = role == "gateway" && memory.unreachable.get(&told.id).copied().unwrap_or(false);
+                let status = if silent || refuses { Status::Down } else { Status::Up };
+                let key = (role.clone(), told.id.clone());
+                let known = memory.known.get(&key).copied();
+                let since = match known {
+                    Some((before, since)) if before == status => since,
+                    Some(_) => now,
+                    None => told.since,
+                };
+                if known.is_some_and(|(before, _)| before != status) {
+                    match status {
+                        Status::Up => tracing::info!(role, instance = told.id, "a role is back"),
+                        Status::Down | Status::Degraded => {
+                            tracing::error!(role, instance = told.id, "a role is down");
+                        }
+                    }
                 }
+                memory.known.insert(key.clone(), (status, since));
+                memory.incident(&format!("{role} {} is down", told.id), status == Status::Up, now);
+                seen.push(key);
+                let health = InstanceHealth { id: told.id.clone(), status, since, last_seen: *last_seen };
+                roles.entry(role).or_default().push(health);
             }
         }
-    }
-
-    /// Where the log ends, and what this process's reads show.
-    pub async fn positions(&self) -> (Position, Position) {
-        let model = self.model.position();
-        let head = self.database.store.head().await.map_or(model, |head| head.position);
-        (head, model)
-    }
-
-    /// What this process needs to take work, and lacks.
-    pub fn ready(&self) -> Result<(), Vec<String>> {
-        let state = self.lock();
-        let mut failing = Vec::new();
-        if state.store_trouble.is_some() {
-            failing.push("database".to_owned());
+        // Whoever left the list has stopped cleanly, or is gone for good: its incident ends.
+        let left: Vec<_> = memory.known.keys().filter(|key| !seen.contains(key)).cloned().collect();
+        for key in left {
+            memory.incident(&format!("{} {} is down", key.0, key.1), true, now);
+            memory.known.remove(&key);
         }
-        for queue in CommandQueue::ALL {
-            if !self.publishers.of(queue).has_consumer() {
-                failing.push(topology::queue_name(queue).to_owned());
+        let role = |(role, instances): (&str, _)| RoleHealth { role: role.to_owned(), instances };
+        Ok(roles.into_iter().map(role).collect())
+    }
+
+    async fn poll_gateways(&self, instances: &[Told], memory: &mut Memory) {
+        if memory.polled.is_some_and(|polled| polled.elapsed() < POLL_EVERY) {
+            return;
+        }
+        memory.polled = Some(Instant::now());
+        memory.unreachable.clear();
+        let polls = instances.iter().filter_map(|told| {
+            let address = told.address.as_ref()?;
+            let request = self.client.get(format!("{address}/health/live")).timeout(POLL_MAX).send();
+            Some(async move {
+                let alive = request.await.is_ok_and(|answer| answer.status().is_success());
+                (told.id.clone(), !alive)
+            })
+        });
+        memory.unreachable.extend(futures_util::future::join_all(polls).await);
+    }
+}
+
+fn older(time: Timestamp, than: Duration, now: Timestamp) -> bool {
+    now.0.saturating_sub(time.0) > i64::try_from(than.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl Memory {
+    /// Begins or ends an incident.
+    fn incident(&mut self, what: &str, well: bool, now: Timestamp) {
+        let open = self.incidents.iter_mut().find(|incident| incident.what == what && incident.to.is_none());
+        match (open, well) {
+            (Some(open), true) => open.to = Some(now),
+            (None, false) => {
+                self.incidents.insert(0, Incident { what: what.to_owned(), from: now, to: None });
+                self.incidents.truncate(INCIDENTS_MAX);
             }
+            (Some(_), false) | (None, true) => {}
         }
-        if failing.is_empty() { Ok(()) } else { Err(failing) }
+    }
+}
+
+async fn read(database: &Database) -> Result<Option<Health>, StoreError> {
+    let Some(note) = database.notes.note(NOTE).await? else { return Ok(None) };
+    match serde_json::from_str(&note.body) {
+        Ok(health) => Ok(Some(health)),
+        // An older monitor's form is worth nothing a moment later.
+        Err(_) => Ok(None),
+    }
+}
+
+/// What gateways show of the monitor's findings.
+pub struct Board {
+    database: Database,
+    last: Mutex<Option<(Instant, Value)>>,
+}
+
+/// How long a gateway shows the document that it read.
+const SHOWN_FOR: Duration = Duration::from_millis(500);
+
+impl Board {
+    pub fn new(database: Database) -> Arc<Self> {
+        Arc::new(Self { database, last: Mutex::default() })
     }
 
     /// The health board's data (`GET /v1/health`).
     pub async fn document(&self) -> Value {
-        let head = self.database.store.head().await.ok();
-        let read_lag = head.as_ref().map(|head| head.position.0.saturating_sub(self.model.position().0));
-        let state = self.lock();
-        let queues: Vec<Value> = CommandQueue::ALL
-            .into_iter()
-            .map(|queue| {
-                let publisher = self.publishers.of(queue);
-                json!({
-                    "name": topology::queue_name(queue),
-                    "consumers": u8::from(publisher.has_consumer()),
-                    "ready": publisher.waiting(),
-                    "unacked": 0,
-                    "publish_rate": null,
-                    "deliver_rate": null,
-                })
-            })
-            .collect();
-        let roles: Vec<Value> = state
-            .roles
-            .iter()
-            .map(|watched| {
-                json!({
-                    "role": watched.role.as_str(),
-                    "instances": [{
-                        "id": self.instance,
-                        "status": if watched.up { "up" } else { "down" },
-                        "since": watched.since,
-                        "last_seen": watched.beat.last(),
-                    }],
-                })
-            })
-            .collect();
-        let all_up = state.roles.iter().all(|watched| watched.up);
-        let store_up = state.store_trouble.is_none();
-        let status = match (store_up, all_up) {
-            (true, true) => "up",
-            (true, false) => "degraded",
-            (false, _) => "down",
-        };
-        let audit = self.audit.report();
-        json!({
-            "status": status,
-            "roles": roles,
-            "queues": queues,
-            "stores": [{
-                "name": "sqlite",
-                "status": if store_up { "up" } else { "down" },
-                "latency_ms": state.store_latency.map(|latency| latency.as_secs_f64() * 1_000.0),
-            }],
-            "lag": { "relay_events": 0, "read_model_events": read_lag },
-            "dead_letters": 0,
-            "audit": audit,
-            "incidents": state.incidents.iter().map(|incident| json!({
-                "what": incident.what, "from": incident.from, "to": incident.to,
-            })).collect::<Vec<_>>(),
-        })
-    }
-}
-
-fn begin_incident(incidents: &mut VecDeque<Incident>, what: &str, now: Timestamp) {
-    if incidents.iter().any(|incident| incident.what == what && incident.to.is_none()) {
-        return;
-    }
-    incidents.push_front(Incident { what: what.to_owned(), from: now, to: None });
-    incidents.truncate(INCIDENTS_MAX);
-}
-
-fn end_incident(incidents: &mut VecDeque<Incident>, what: &str, now: Timestamp) {
-    for incident in incidents.iter_mut().filter(|incident| incident.what == what && incident.to.is_none()) {
-        incident.to = Some(now);
-    }
-}
-
-/// Beats for a role that has no loop of its own to beat in.
-pub async fn keep_beating(beat: Beat, mut stopping: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => beat.now(),
-            () = told(&mut stopping) => return,
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, document)) = last.filter(|(at, _)| at.elapsed() < SHOWN_FOR) {
+            debug_assert!(at.elapsed() < STALE_AFTER);
+            return document;
         }
+        let document = match read(&self.database).await {
+            Ok(Some(health)) => as_of(health, clock::now()),
+            Ok(None) => nothing_known(true),
+            Err(error) => {
+                tracing::debug!(%error, "the monitor's findings cannot be read");
+                nothing_known(false)
+            }
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), document.clone()));
+        document
     }
+}
+
+/// A document that nobody renewed says that the monitor is down.
+fn as_of(mut health: Health, now: Timestamp) -> Value {
+    if older(health.at, STALE_AFTER, now) {
+        health.status = Status::Degraded;
+        let monitors = health.roles.iter_mut().filter(|role| role.role == "monitor");
+        for instance in monitors.flat_map(|role| &mut role.instances) {
+            instance.status = Status::Down;
+            instance.since = health.at;
+        }
+        health
+            .incidents
+            .insert(0, Incident { what: "the monitor is down".to_owned(), from: health.at, to: None });
+    }
+    serde_json::to_value(&health).expect("the document is plain data")
+}
+
+fn nothing_known(database_up: bool) -> Value {
+    let status = if database_up { "degraded" } else { "down" };
+    let stores = if database_up {
+        json!([])
+    } else {
+        json!([{"name": "database", "status": "down", "latency_ms": null}])
+    };
+    json!({
+        "status": status,
+        "roles": [],
+        "queues": [],
+        "stores": stores,
+        "lag": {"relay_events": 0, "read_model_events": 0},
+        "dead_letters": 0,
+        "audit": {"oversold": 0, "verified_position": "0", "verified_at": null},
+        "incidents": [],
+    })
 }

@@ -1,25 +1,29 @@
 //! The system on one screen: which roles there are, and what each runs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use holdfast_bus::{Consumer, local};
+use holdfast_bus::amqp::Bus;
+use holdfast_bus::topology;
 use holdfast_domain::CommandQueue;
-use holdfast_store::{Committed, Database};
+use holdfast_store::Database;
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
-use crate::config::ServeSettings;
+use crate::config::{DatabaseUrl, ServeSettings};
+use crate::connect::{self, Connected};
 use crate::follow::audit::{self, Audit};
 use crate::follow::read_model::ReadModel;
 use crate::follow::stats::{self, Stats};
-use crate::follow::{follower, movements};
+use crate::follow::{follower, movements, relay};
 use crate::gateway::dispatcher::{Dispatcher, Publishers};
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{self, AppState, Gateway, auth, imports, limits, server};
+use crate::instance::{Instance, keep_beating};
 use crate::lifecycle::{Tasks, told};
-use crate::monitor::{self, Monitor};
+use crate::monitor::{Board, Monitor};
 use crate::worker::{self, Worker};
 use crate::{clock, demo, lock};
 
@@ -70,69 +74,60 @@ impl Role {
     }
 }
 
-/// Committed batches that a slow follower may lag behind before it has to read the log instead.
-const COMMITTED_BUFFER: usize = 1_024;
 /// Pending commands older than this are sent again: whatever had them is gone.
 const PENDING_AGE: Duration = Duration::from_secs(15);
+/// How long a gateway may take to load its read model before it opens its door.
+const LOAD_MAX: Duration = Duration::from_secs(60);
 
 /// Runs `holdfast serve` until it is told to stop.
 pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let folder = &settings.data.data;
-    std::fs::create_dir_all(folder).with_context(|| format!("data: {} cannot be made", folder.display()))?;
-    let _lock = lock::take(folder)?;
-    let database = Database::open_sqlite(&settings.data.database).await?;
+    // A database of its own process's is guarded by the folder; PostgreSQL guards itself.
+    let guard = match settings.data.database {
+        DatabaseUrl::Sqlite(_) => Some(lock::take(folder)?),
+        DatabaseUrl::Postgres { .. } => None,
+    };
+    let Connected { database, publishers, mut ends, committed, queues, bus } =
+        connect::connect(&settings).await?;
     if settings.demo {
         demo::load(&database).await?;
     }
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("listen: {} cannot be used", settings.listen))?;
     let metrics_listener = match settings.metrics_listen {
         None => None,
-        Some(address) => Some(
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("metrics_listen: {address} cannot be used"))?,
-        ),
+        Some(address) => Some(bind("metrics_listen", address).await?),
     };
-
-    let (committed, _) = broadcast::channel::<Arc<Committed>>(COMMITTED_BUFFER);
     let mut tasks = Tasks::new()?;
-    let ((orders, orders_end), (items, items_end), (stock, stock_end)) = (local(), local(), local());
-    let publishers = Publishers { orders, items, stock };
-    let mut ends: Vec<(CommandQueue, Consumer)> = vec![
-        (CommandQueue::Orders, orders_end),
-        (CommandQueue::Items, items_end),
-        (CommandQueue::Stock, stock_end),
-    ];
-    let model = ReadModel::new();
-    let audited = Arc::new(Audit::default());
-    let statistics = Arc::new(Stats::default());
     let metrics = Arc::new(Metrics::new());
-    let watching = Monitor::new(database.clone(), model.clone(), audited.clone(), publishers.clone());
-
-    let mut worker = |queue: CommandQueue, role: Role| -> Worker {
-        let place = ends.iter().position(|(end, _)| *end == queue).expect("each queue has one worker");
-        Worker {
-            queue,
-            consumer: ends.swap_remove(place).1,
-            store: database.store.clone(),
-            committed: committed.clone(),
-            metrics: metrics.clone(),
-            beat: watching.beat(role),
-        }
+    let board = Board::new(database.clone());
+    let instance = Instance::join(&settings.name, &settings.roles, database.clone()).await?;
+    instance.needs(missing_of(publishers.clone(), bus.clone()));
+    if let Some(bus) = &bus {
+        let wakeups = connect::join_wakeups(bus.wakeups(), committed.clone(), tasks.stopping());
+        tasks.follow("wake-ups", wakeups);
+    }
+    let mut worker = |queue: CommandQueue, role: Role| Worker {
+        queue,
+        consumer: ends.take(queue),
+        store: database.store.clone(),
+        reads: database.reads.clone(),
+        committed: committed.clone(),
+        metrics: metrics.clone(),
+        beat: instance.beat(role),
     };
     for role in &settings.roles {
+        let beat = |role| keep_beating(instance.beat(role), tasks.stopping());
         match role {
             Role::Gateway => {
-                let reads = database.reads.clone();
+                tasks.follow("gateway's heartbeat", beat(Role::Gateway));
+                let (model, statistics) = (ReadModel::new(), Arc::new(Stats::default()));
+                let reads = || database.reads.clone();
                 tasks.follow(
                     "follower",
-                    follower::run(model.clone(), reads.clone(), committed.subscribe(), tasks.stopping()),
+                    follower::run(model.clone(), reads(), committed.subscribe(), tasks.stopping()),
                 );
                 tasks.follow(
                     "stats",
-                    stats::run(statistics.clone(), reads, committed.subscribe(), tasks.stopping()),
+                    stats::run(statistics.clone(), reads(), committed.subscribe(), tasks.stopping()),
                 );
                 let state: AppState = Arc::new(Gateway {
                     settings: settings.gateway.clone(),
@@ -141,91 +136,99 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                     database: database.clone(),
                     auth: auth::Auth::new(database.accounts.clone()),
                     limits: limits::Limits::new(),
-                    stats: statistics.clone(),
-                    monitor: watching.clone(),
+                    stats: statistics,
+                    instance: instance.clone(),
+                    board: board.clone(),
+                    dead_letters: bus.as_ref().map(|bus| bus.dead_letters()),
                     metrics: metrics.clone(),
                     imports: imports::Imports::new(),
                     stopping: tasks.accepting(),
                 });
-                tasks.follow(
-                    "heartbeat",
-                    monitor::keep_beating(watching.beat(Role::Gateway), tasks.stopping()),
-                );
-                tasks.accept(
-                    "pending",
-                    resend_pending(state.dispatcher.clone(), database.clone(), tasks.accepting()),
-                );
-                if let Some(listener) = metrics_listener.as_ref() {
-                    tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+                let listener = bind("listen", settings.listen).await?;
+                let address = format!("http://{}", listener.local_addr()?);
+                let shown = model.clone();
+                let advertised = settings.advertise.clone().unwrap_or_else(|| address.clone());
+                instance.is_gateway(advertised, move || shown.position());
+                let resend = resend_pending(state.dispatcher.clone(), database.clone(), tasks.accepting());
+                tasks.accept("pending", resend);
+                // Nobody is let in before there is something to show.
+                model.wait_for(database.store.head().await?.position, LOAD_MAX).await;
+                tasks.accept("gateway", server::serve(listener, gateway::router(state), tasks.accepting()));
+                if guard.is_some() {
+                    lock::note(folder, &format!("process {} on {address}", std::process::id()))?;
                 }
-                let router = gateway::router(state);
-                tasks.accept("gateway", server::serve(listener_of(&listener)?, router, tasks.accepting()));
+                println!("listening on {address}");
             }
             Role::Orders => {
                 tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
                 tasks.work("sweep", worker::sweep(database.clone(), committed.clone(), tasks.draining()));
             }
             Role::Items => {
-                tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining()))
+                tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining()));
             }
             Role::Stock => {
                 tasks.work("stock", worker(CommandQueue::Stock, Role::Stock).run(tasks.draining()));
             }
             Role::Relay => {
+                tasks.follow("relay's heartbeat", beat(Role::Relay));
                 let (store, reads) = (database.store.clone(), database.reads.clone());
+                let wake = committed.subscribe();
                 tasks.follow(
                     "movements",
-                    movements::run(store, reads, committed.subscribe(), tasks.stopping()),
+                    movements::run(store.clone(), reads.clone(), wake, tasks.stopping()),
                 );
-                tasks
-                    .follow("heartbeat", monitor::keep_beating(watching.beat(Role::Relay), tasks.stopping()));
+                if let Some(bus) = &bus {
+                    let wake = committed.subscribe();
+                    let relay = relay::run(bus.events(), store, reads, wake, tasks.stopping());
+                    tasks.follow("relay", relay);
+                }
             }
             // The shared read model in Redis: nothing to do without it.
             Role::Projector => {}
             Role::Monitor => {
-                tasks.follow("monitor", watching.clone().run(tasks.stopping()));
-                tasks.follow(
-                    "audit",
-                    audit::run(
-                        audited.clone(),
-                        database.reads.clone(),
-                        committed.subscribe(),
-                        tasks.stopping(),
-                    ),
-                );
-                tasks.follow(
-                    "heartbeat",
-                    monitor::keep_beating(watching.beat(Role::Monitor), tasks.stopping()),
-                );
+                tasks.follow("monitor's heartbeat", beat(Role::Monitor));
+                let audited = Arc::new(Audit::default());
+                let monitor = Monitor::new(database.clone(), audited.clone(), queues.clone(), bus.is_some());
+                tasks.follow("monitor", monitor.run(tasks.stopping()));
+                let (reads, wake) = (database.reads.clone(), committed.subscribe());
+                tasks.follow("audit", audit::run(audited, reads, wake, tasks.stopping()));
             }
         }
     }
+    tasks.follow("instance", instance.clone().run(tasks.stopping()));
     if let Some(listener) = metrics_listener {
-        let router = gateway::observability_router(metrics.clone(), watching.clone());
+        tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+        let router = gateway::observability_router(metrics.clone(), board, instance);
         tasks.accept("metrics", server::serve(listener, router, tasks.accepting()));
     }
-
-    model.wait_for(database.store.head().await?.position, Duration::from_secs(60)).await;
-    let address = listener.local_addr()?;
-    lock::note(folder, &format!("process {} on http://{address}", std::process::id()))?;
-    println!("listening on http://{address}");
     if settings.demo {
         for (username, password, role) in demo::accounts() {
             println!("sign in as {username} with the password {password} ({})", role.as_str());
         }
     }
-    tasks.run_until_stopped().await?;
+    drop(publishers);
+    let ended = tasks.run_until_stopped().await;
+    if let Some(bus) = bus {
+        bus.close().await;
+    }
     database.store.close().await;
-    Ok(())
+    ended
 }
 
-/// A second handle to the listening socket, so that its address can still be told.
-fn listener_of(listener: &TcpListener) -> anyhow::Result<TcpListener> {
-    use std::os::fd::AsFd;
-    let socket = listener.as_fd().try_clone_to_owned()?;
-    let std_listener = std::net::TcpListener::from(socket);
-    std_listener.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(std_listener)?)
+/// What a process needs to take work, besides the database: a broker that takes messages, or workers of its own.
+fn missing_of(publishers: Publishers, bus: Option<Arc<Bus>>) -> impl Fn() -> Vec<String> + Send + Sync {
+    move || match &bus {
+        Some(bus) => bus.trouble().map(|_| "broker".to_owned()).into_iter().collect(),
+        None => CommandQueue::ALL
+            .into_iter()
+            .filter(|queue| !publishers.of(*queue).has_consumer())
+            .map(|queue| topology::queue_name(queue).to_owned())
+            .collect(),
+    }
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{setting}: {address} cannot be used"))
 }
 
 /// Sends again what was answered 202 and is not decided: the queue that had it ended with its process.

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use holdfast_bus::{Consumer, Delivery, NotTaken};
 use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
-use holdfast_store::{Committed, Database, Store, StoreError, plan};
+use holdfast_store::{Committed, Database, Reads, Store, StoreError, plan};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock;
 use crate::gateway::metrics::Metrics;
+use crate::instance::Beat;
 use crate::lifecycle::told;
-use crate::monitor::Beat;
 
 /// Commands in one transaction at most. Items and stock take short turns so that orders need not wait for them.
 pub fn batch_commands_max(queue: CommandQueue) -> usize {
@@ -25,6 +25,13 @@ pub fn batch_commands_max(queue: CommandQueue) -> usize {
 /// How often a batch is tried again while the database is out of reach, before its callers are told.
 const TRIES_MAX: u32 = 3;
 const RETRY_WAIT: Duration = Duration::from_millis(50);
+/// The longest wait between tries of commands that the broker keeps until they are settled.
+const PATIENT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Deliveries that came back this often are decided one command at a time: one that kills its worker then takes no
+/// neighbours along.
+const SUSPECT_DELIVERIES: u32 = 2;
+/// After this many, the command that its worker never survived is put aside.
+const CULPRIT_DELIVERIES: u32 = 6;
 /// How often an idle worker shows that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How often outcomes, sessions and idempotency keys that are out of date are deleted, and how many at a time.
@@ -37,6 +44,8 @@ pub struct Worker {
     pub queue: CommandQueue,
     pub consumer: Consumer,
     pub store: Arc<dyn Store>,
+    /// Knows what became of commands that come again.
+    pub reads: Arc<dyn Reads>,
     /// Wakes the followers, and hands them what was committed.
     pub committed: broadcast::Sender<Arc<Committed>>,
     pub metrics: Arc<Metrics>,
@@ -47,6 +56,8 @@ impl Worker {
     /// Works until every publisher is gone or `drain` says that no more will come; what waits is still decided.
     pub async fn run(mut self, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
         let limit = batch_commands_max(self.queue);
+        let stopping = drain.clone();
+        let mut may_strike = true;
         let mut beats = tokio::time::interval(BEAT_EVERY);
         let mut draining = false;
         loop {
@@ -63,17 +74,30 @@ impl Worker {
                 }
             };
             let Some(batch) = batch else { return Ok(()) };
-            self.work_off(batch).await?;
+            let mut calm = Vec::with_capacity(batch.len());
+            for delivery in batch {
+                if delivery.delivery_count < SUSPECT_DELIVERIES {
+                    calm.push(delivery);
+                    continue;
+                }
+                self.work_off(std::mem::take(&mut calm), &stopping).await?;
+                self.one_by_one(delivery, &mut may_strike, &stopping).await?;
+            }
+            self.work_off(calm, &stopping).await?;
+            // Whoever comes again later was alive beside this process, not killed by a command that it has.
+            may_strike = false;
             self.beat.now();
         }
     }
 
-    async fn work_off(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
+    async fn work_off(&self, batch: Vec<Delivery>, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
+        let Some(first) = batch.first() else { return Ok(()) };
+        let patient = first.is_durable();
         let commands: Vec<Command> = match batch.as_slice() {
             [only] => only.commands.as_ref().clone(),
             several => several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect(),
         };
-        match self.decide(commands).await? {
+        match self.decide_patiently(commands, patient, stopping).await? {
             Ok(outcomes) => {
                 let mut outcomes = outcomes.into_iter();
                 for delivery in batch {
@@ -88,6 +112,79 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Decides the commands of a delivery that came back several times, each alone. Where that has happened too often,
+    /// and to a process that has just started, the first command without an outcome is what its predecessors died of:
+    /// it is put aside. One only: another one shows itself at the next start.
+    async fn one_by_one(
+        &self,
+        delivery: Delivery,
+        may_strike: &mut bool,
+        stopping: &watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        tracing::warn!(
+            queue = ?self.queue,
+            deliveries = delivery.delivery_count,
+            commands = delivery.commands.len(),
+            "an envelope comes again; its commands are decided one by one"
+        );
+        let commands = delivery.commands.clone();
+        let suspect = delivery.delivery_count >= CULPRIT_DELIVERIES && delivery.is_of_first_connection();
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for (index, command) in commands.iter().enumerate() {
+            if suspect && *may_strike && matches!(self.reads.outcome(command.id).await, Ok(None)) {
+                *may_strike = false;
+                let why = format!("its worker ended {} times while it had it", delivery.delivery_count);
+                match delivery.dead_letter(index, &why).await {
+                    Ok(()) => {
+                        self.store.remove_pending(clock::now(), command.id).await?;
+                        outcomes.push(self.not_processable(command, why).await?);
+                        continue;
+                    }
+                    Err(not_taken) => tracing::error!(%not_taken, id = %command.id, "it cannot be put aside"),
+                }
+            }
+            match self.decide_patiently(vec![command.clone()], delivery.is_durable(), stopping).await? {
+                Ok(decided) => outcomes.extend(decided),
+                Err(not_taken) => {
+                    delivery.settle(Err(not_taken));
+                    return Ok(());
+                }
+            }
+        }
+        *may_strike = false;
+        delivery.settle(Ok(outcomes));
+        Ok(())
+    }
+
+    /// The broker keeps what it delivered: while the database is out of reach, the batch waits here for it. Callers of
+    /// this process are told at once instead.
+    async fn decide_patiently(
+        &self,
+        commands: Vec<Command>,
+        patient: bool,
+        stopping: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
+        let mut stopping = stopping.clone();
+        let mut wait = RETRY_WAIT;
+        loop {
+            let decided = self.decide(commands.clone()).await?;
+            if decided.is_ok() || !patient {
+                return Ok(decided);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(PATIENT_WAIT_MAX),
+                () = told(&mut stopping) => return Ok(decided),
+            }
+            self.beat.now();
+        }
+    }
+
+    async fn not_processable(&self, command: &Command, detail: String) -> anyhow::Result<Outcome> {
+        let position = self.store.head().await?.position;
+        let result = Err(Rejection::NotProcessable { detail });
+        Ok(Outcome { id: command.id, position, replayed: false, result })
     }
 
     /// Decides commands; where one of them makes the transaction fail for good, finds it by halving and decides its
@@ -116,13 +213,7 @@ impl Worker {
                 Err(error) if part.len() == 1 => {
                     let command = &commands[part.start];
                     tracing::error!(%error, id = %command.id, kind = command.body.kind(), "a command cannot be processed");
-                    let head = self.store.head().await?;
-                    outcomes.push(Outcome {
-                        id: command.id,
-                        position: head.position,
-                        replayed: false,
-                        result: Err(Rejection::NotProcessable { detail: error.to_string() }),
-                    });
+                    outcomes.push(self.not_processable(command, error.to_string()).await?);
                 }
                 Err(error) => {
                     tracing::warn!(%error, commands = part.len(), "a batch fails; trying its halves");

@@ -1,5 +1,7 @@
-//! How many orders SQLite decides in a second, by size of the batch:
-//! `cargo run --release -p holdfast-store --example speed [FOLDER]`. A program, and no test: figures depend on the disk.
+//! How many orders a database decides in a second, by size of the batch:
+//! `cargo run --release -p holdfast-store --example speed [FOLDER | postgres://… [hot]]`. SQLite in a new file of the
+//! folder, or an empty PostgreSQL database; `hot`: all orders for one SKU. A program, and no test: figures depend on the
+//! disk.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +19,9 @@ fn command(body: Value) -> Command {
     Command::new(Uuid::now_v7(), Actor::new("speed", Role::Admin), body)
 }
 
-fn order(number: usize) -> Command {
+fn order(number: usize, skus: usize) -> Command {
     // Steps of a prime visit all SKUs in an order of no use to a cache.
-    let sku = format!("SKU-{}", number.wrapping_mul(7_919) % SKUS);
+    let sku = format!("SKU-{}", number.wrapping_mul(7_919) % skus);
     command(json!({"kind": "order.place", "customer": "c1", "lines": [{"sku": sku, "quantity": 1}]}))
 }
 
@@ -37,15 +39,30 @@ async fn furnish(database: &Database) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into);
-    let file = folder.join(format!("holdfast-speed-{}.db", std::process::id()));
-    let database = Database::open_sqlite(&file).await.expect("the database opens");
-    furnish(&database).await;
+    let place = std::env::args().nth(1);
+    let skus = if std::env::args().nth(2).is_some_and(|word| word == "hot") { 1 } else { SKUS };
+    match place {
+        Some(url) if url.starts_with("postgres") => {
+            let database = Database::open_postgres(&url, None).await.expect("the database opens");
+            measure(&database, skus).await;
+        }
+        folder => {
+            let folder = folder.map_or_else(std::env::temp_dir, Into::into);
+            let file = folder.join(format!("holdfast-speed-{}.db", std::process::id()));
+            let database = Database::open_sqlite(&file).await.expect("the database opens");
+            measure(&database, skus).await;
+            std::fs::remove_file(&file).expect("the file is removed");
+        }
+    }
+}
+
+async fn measure(database: &Database, skus: usize) {
+    furnish(database).await;
     let mut number = 0;
     for size in [1, 10, 100, 1_000] {
         let mut times = Vec::new();
         while times.iter().sum::<Duration>() < MEASURED {
-            let commands: Vec<Command> = (number..number + size).map(order).collect();
+            let commands: Vec<Command> = (number..number + size).map(|number| order(number, skus)).collect();
             number += size;
             let begun = Instant::now();
             let clock = Timestamp(i64::try_from(number).expect("few orders"));
@@ -65,5 +82,4 @@ async fn main() {
         );
     }
     database.store.close().await;
-    std::fs::remove_file(&file).expect("the file is removed");
 }

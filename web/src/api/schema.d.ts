@@ -1166,6 +1166,11 @@ export interface components {
             lines?: components["schemas"]["LocatedLine"][] | null;
         };
         Health: {
+            /**
+             * Format: date-time
+             * @description When the monitor looked; absent before it ever did
+             */
+            at?: string;
             audit: components["schemas"]["Audit"];
             /** Format: int64 */
             dead_letters: number;

@@ -8,6 +8,7 @@ pub mod follower;
 pub mod movements;
 mod paging;
 pub mod read_model;
+pub mod relay;
 pub mod search;
 pub mod stats;
 pub mod tail;

@@ -1,17 +1,22 @@
-//! `/v1/dead-letters`: commands on the broker that could not be read. The in-process bus carries only what HTTP has
-//! parsed already, so nothing can die on it: there the list is empty and no id names anything.
+//! `/v1/dead-letters`: commands on the broker that could not be read, or that no worker survived. The queue keeps them
+//! until somebody sends them again or drops them. The in-process bus carries only what HTTP has parsed already, so
+//! nothing can die on it: there the list is empty and no id names anything.
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use serde_json::json;
+use holdfast_bus::amqp::DeadLetter;
+use holdfast_domain::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::Routes;
+use super::answer::{POSITION, position_value};
 use super::caller::Access;
 use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
-use super::request::{AtLeast, Query, Write, page_limit};
+use super::request::{AtLeast, Query, Write, cursor, page_limit, parse_cursor};
+use super::{AppState, Routes};
 
 pub fn routes(routes: Routes) -> Routes {
     routes
@@ -28,7 +33,7 @@ pub fn routes(routes: Routes) -> Routes {
                 .text_id()
                 .done()
                 .refuses(&[404]),
-            unknown,
+            drop_one,
         )
         .on(
             Access::Admin,
@@ -36,7 +41,7 @@ pub fn routes(routes: Routes) -> Routes {
                 .text_id()
                 .done()
                 .refuses(&[404]),
-            unknown,
+            retry,
         )
 }
 
@@ -47,14 +52,68 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-async fn list(_at_least: AtLeast, Query(query): Query<ListQuery>) -> Answer {
-    page_limit(query.limit.as_deref())?;
-    if query.cursor.is_some() {
-        return Err(Problem::invalid("cursor", "must be a next_cursor of this list"));
-    }
-    Ok(Json(json!({ "items": [], "next_cursor": null })).into_response())
+/// Where a page ended: how many dead letters came before. They are few, and keep their order.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    shown: usize,
 }
 
-async fn unknown(_write: Write, Path(_id): Path<String>) -> Answer {
-    Err(Problem::not_found("dead letter"))
+/// A dead letter as the API shows it.
+fn shown(letter: &DeadLetter) -> Value {
+    let command: Option<Value> = serde_json::from_str(&letter.body).ok();
+    let kind = command.as_ref().and_then(|command| command["kind"].as_str());
+    let at = letter.at_seconds.and_then(|seconds| i64::try_from(seconds).ok()).unwrap_or_default();
+    json!({
+        "id": letter.id,
+        "at": Timestamp(at.saturating_mul(1_000_000)),
+        "error": letter.error,
+        "routing_key": letter.routing_key,
+        "kind": kind,
+        "command_id": letter.command_id,
+        "body": letter.body,
+    })
+}
+
+fn unreachable(why: String) -> Problem {
+    Problem::unavailable("unavailable", format!("The broker cannot be asked: {why}."))
+}
+
+async fn list(State(state): State<AppState>, _at_least: AtLeast, Query(query): Query<ListQuery>) -> Answer {
+    let limit = page_limit(query.limit.as_deref())?;
+    let place: Option<Place> = parse_cursor(query.cursor.as_deref())?;
+    let letters = match &state.dead_letters {
+        Some(dead) => dead.list().await.map_err(unreachable)?,
+        None => Vec::new(),
+    };
+    let before = place.map_or(0, |place| place.shown).min(letters.len());
+    let page: Vec<Value> = letters[before..].iter().take(limit).map(shown).collect();
+    let seen = before + page.len();
+    let next = (seen < letters.len()).then(|| cursor(&Place { shown: seen }));
+    Ok(Json(json!({ "items": page, "next_cursor": next })).into_response())
+}
+
+async fn retry(State(state): State<AppState>, _write: Write, Path(id): Path<String>) -> Answer {
+    let found = match &state.dead_letters {
+        Some(dead) => dead.retry(&id).await.map_err(unreachable)?,
+        None => false,
+    };
+    answered(&state, found)
+}
+
+async fn drop_one(State(state): State<AppState>, _write: Write, Path(id): Path<String>) -> Answer {
+    let found = match &state.dead_letters {
+        Some(dead) => dead.remove(&id).await.map_err(unreachable)?,
+        None => false,
+    };
+    answered(&state, found)
+}
+
+fn answered(state: &AppState, found: bool) -> Answer {
+    if !found {
+        return Err(Problem::not_found("dead letter"));
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(POSITION, position_value(state.model.position()));
+    Ok(response)
 }

@@ -11,11 +11,11 @@ use super::openapi::operation::Operation;
 use super::problem::Answer;
 use super::request::AtLeast;
 use super::{AppState, Routes};
-use crate::monitor::Monitor;
+use crate::instance::Instance;
 
 pub fn routes(routes: Routes) -> Routes {
     let live = async || live();
-    let ready = async |State(state): State<AppState>| readiness(&state.monitor);
+    let ready = async |State(state): State<AppState>| readiness(&state.instance);
     routes
         .on(
             Access::Staff,
@@ -37,7 +37,7 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 async fn board(State(state): State<AppState>, _at_least: AtLeast) -> Answer {
-    Ok(Json(state.monitor.document().await).into_response())
+    Ok(Json(state.board.document().await).into_response())
 }
 
 /// 200: this process runs.
@@ -46,8 +46,8 @@ pub fn live() -> Response {
 }
 
 /// 200, or 503 with what this process needs to take work and lacks.
-pub fn readiness(monitor: &Monitor) -> Response {
-    match monitor.ready() {
+pub fn readiness(instance: &Instance) -> Response {
+    match instance.ready() {
         Ok(()) => fresh(StatusCode::OK, &[]),
         Err(failing) => fresh(StatusCode::SERVICE_UNAVAILABLE, &failing),
     }

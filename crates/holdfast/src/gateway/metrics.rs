@@ -21,7 +21,8 @@ use prometheus_client::registry::Registry;
 
 use super::caller::Access;
 use super::{AppState, Routes};
-use crate::monitor::Monitor;
+use crate::instance::Instance;
+use crate::monitor::Board;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -199,8 +200,8 @@ impl Metrics {
     }
 
     /// Takes over what others measure, just before it is told.
-    async fn refresh(&self, monitor: &Monitor) {
-        let document = monitor.document().await;
+    async fn refresh(&self, board: &Board, instance: &Instance) {
+        let document = board.document().await;
         for queue in CommandQueue::ALL {
             let name = topology::queue_name(queue);
             let waiting = document["queues"]
@@ -210,27 +211,26 @@ impl Metrics {
             let labels = QueueLabels { queue: name.to_owned() };
             self.queue_waiting.get_or_create(&labels).set(waiting.unwrap_or_default());
         }
-        let (head, model) = monitor.positions().await;
+        let (head, model) = instance.positions().await;
         self.log_position.set(head.0 as i64);
         self.read_model_position.set(model.0 as i64);
         let audit = &document["audit"];
         let verified = audit["verified_position"].as_str().and_then(|text| text.parse().ok());
         self.verified_position.set(verified.unwrap_or_default());
         self.oversold.set(audit["oversold"].as_i64().unwrap_or_default());
-        let latency = document["stores"][0]["latency_ms"].as_f64().unwrap_or_default();
-        self.store_seconds.set(latency / 1_000.0);
+        self.store_seconds.set(instance.database_latency().unwrap_or_default().as_secs_f64());
     }
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-async fn answer(metrics: &Metrics, monitor: &Monitor) -> Response {
-    metrics.refresh(monitor).await;
+async fn answer(metrics: &Metrics, board: &Board, instance: &Instance) -> Response {
+    metrics.refresh(board, instance).await;
     ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()).into_response()
 }
 
 async fn get_metrics(State(state): State<AppState>) -> Response {
-    answer(&state.metrics, &state.monitor).await
+    answer(&state.metrics, &state.board, &state.instance).await
 }
 
 pub fn routes(routes: Routes) -> Routes {
@@ -238,22 +238,26 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 /// `/metrics` and `/health` on an address of their own, for processes of any role.
-pub fn observability_router(metrics: Arc<Metrics>, monitor: Arc<Monitor>) -> axum::Router {
-    let for_metrics = monitor.clone();
+pub fn observability_router(
+    metrics: Arc<Metrics>,
+    board: Arc<Board>,
+    instance: Arc<Instance>,
+) -> axum::Router {
+    let for_metrics = instance.clone();
     axum::Router::new()
         .route(
             "/metrics",
             get(move || {
-                let (metrics, monitor) = (metrics.clone(), for_metrics.clone());
-                async move { answer(&metrics, &monitor).await }
+                let (metrics, board, instance) = (metrics.clone(), board.clone(), for_metrics.clone());
+                async move { answer(&metrics, &board, &instance).await }
             }),
         )
         .route("/health/live", get(|| async { super::health::live() }))
         .route(
             "/health/ready",
             get(move || {
-                let monitor = monitor.clone();
-                async move { super::health::readiness(&monitor) }
+                let instance = instance.clone();
+                async move { super::health::readiness(&instance) }
             }),
         )
 }

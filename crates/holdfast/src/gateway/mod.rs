@@ -36,12 +36,14 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, on};
+use holdfast_bus::amqp::DeadLetters;
 use holdfast_store::Database;
 
 use crate::config::GatewaySettings;
 use crate::follow::read_model::ReadModel;
 use crate::follow::stats::Stats;
-use crate::monitor::Monitor;
+use crate::instance::Instance;
+use crate::monitor::Board;
 use caller::Access;
 use dispatcher::Dispatcher;
 pub use metrics::observability_router;
@@ -56,7 +58,10 @@ pub struct Gateway {
     pub auth: auth::Auth,
     pub limits: limits::Limits,
     pub stats: Arc<Stats>,
-    pub monitor: Arc<Monitor>,
+    pub instance: Arc<Instance>,
+    pub board: Arc<Board>,
+    /// Commands that could not be read; `None` without a broker, where everything was read before it travels.
+    pub dead_letters: Option<DeadLetters>,
     pub metrics: Arc<metrics::Metrics>,
     pub imports: imports::Imports,
     /// Becomes true when the process stops: long-lived streams end.

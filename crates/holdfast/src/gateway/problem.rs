@@ -79,8 +79,9 @@ impl Problem {
     /// 504: nobody here can know whether it was taken. With the id and the address of what may have come of it, if that
     /// is one thing.
     pub fn outcome_unknown(why: &str, of: Option<(Uuid, &str)>) -> Self {
-        let detail =
-            format!("It may have been taken or not: {why}. Sending it again with the same id or key is safe.");
+        let detail = format!(
+            "It may have been taken or not: {why}. Sending it again with the same id or key is safe."
+        );
         let problem = Self::new(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", detail);
         match of {
             None => problem,

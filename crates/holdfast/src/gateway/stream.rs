@@ -200,7 +200,7 @@ impl Stream {
                     }
                 }
                 _ = self.health.tick(), if self.topics.health => {
-                    let document = self.state.monitor.document().await;
+                    let document = self.state.board.document().await;
                     self.push("health", &document);
                 }
             }

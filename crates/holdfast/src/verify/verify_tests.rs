@@ -155,7 +155,7 @@ async fn every_damaged_table_is_found_and_named() {
             "DELETE FROM stock WHERE sku = 'A' AND location = 'SOUTH'".into(),
             "the row of A at SOUTH is missing",
         ),
-        ("DELETE FROM items WHERE sku = 'C'".into(), "item C cannot be read"),
+        ("DELETE FROM items WHERE sku = 'C'".into(), "C has stock and is no item"),
         ("DELETE FROM locations WHERE code = 'SOUTH'".into(), "The log makes 2 locations, the tables have 1"),
         ("UPDATE items SET body = json_set(body, '$.price.amount', 1) WHERE sku = 'A'".into(), "Item A is"),
         (order_body("status", "'cancelled'"), "its status is cancelled in the tables, but fulfilled"),

@@ -12,10 +12,8 @@ use crate::{Result, StoreError};
 
 /// Connections of one pool; each is made when it is first needed.
 const CONNECTIONS_MAX: usize = 6;
-/// For one job on a connection.
+/// For one job on a connection, if it does not say otherwise.
 const JOB_WAIT_MAX: Duration = Duration::from_secs(15);
-/// For one that reads whole tables.
-const LONG_JOB_WAIT_MAX: Duration = Duration::from_secs(300);
 
 pub(super) struct Pool {
     target: Arc<Target>,
@@ -40,19 +38,8 @@ impl Pool {
         self.run_within(JOB_WAIT_MAX, job).await
     }
 
-    /// As [`Pool::run`], for what may take minutes.
-    pub(super) async fn run_long<R, F>(
-        self: &Arc<Self>,
-        job: impl FnOnce(Arc<Connection>) -> F + Send + 'static,
-    ) -> Result<R>
-    where
-        R: Send + 'static,
-        F: Future<Output = Result<R>> + Send + 'static,
-    {
-        self.run_within(LONG_JOB_WAIT_MAX, job).await
-    }
-
-    async fn run_within<R, F>(
+    /// As [`Pool::run`], for what takes its own time.
+    pub(super) async fn run_within<R, F>(
         self: &Arc<Self>,
         wait_max: Duration,
         job: impl FnOnce(Arc<Connection>) -> F + Send + 'static,

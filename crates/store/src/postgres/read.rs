@@ -1,6 +1,7 @@
 //! The read side of PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_domain::{
@@ -20,6 +21,9 @@ use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Read
 
 /// Batches that are looked at for one piece of the log.
 const LOG_BATCHES_MAX: i64 = 1_000;
+
+/// Millions of items take their time.
+const SNAPSHOT_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// One state of the database throughout.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -63,7 +67,9 @@ impl Reads for Postgres {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        self.reads.run_long(|connection| async move { read_snapshot(&connection).await }).await
+        self.reads
+            .run_within(SNAPSHOT_WAIT_MAX, |connection| async move { read_snapshot(&connection).await })
+            .await
     }
 
     async fn order(&self, id: Uuid) -> Result<Option<Order>> {

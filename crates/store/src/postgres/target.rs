@@ -111,7 +111,7 @@ impl Target {
 }
 
 fn one_host(given: &Config, index: usize, wanted: Wanted) -> (String, Config) {
-    let mut config = given.clone_without_hosts();
+    let mut config = without_hosts(given);
     let port = given.get_ports().get(index).or(given.get_ports().first()).copied().unwrap_or(5432);
     config.port(port);
     let mut shown = String::new();
@@ -141,32 +141,26 @@ fn one_host(given: &Config, index: usize, wanted: Wanted) -> (String, Config) {
     (format!("{shown}:{port}"), config)
 }
 
-trait WithoutHosts {
-    fn clone_without_hosts(&self) -> Config;
-}
-
-impl WithoutHosts for Config {
-    fn clone_without_hosts(&self) -> Config {
-        let mut config = Config::new();
-        if let Some(user) = self.get_user() {
-            config.user(user);
-        }
-        if let Some(password) = self.get_password() {
-            config.password(password);
-        }
-        if let Some(name) = self.get_dbname() {
-            config.dbname(name);
-        }
-        if let Some(options) = self.get_options() {
-            config.options(options);
-        }
-        if let Some(name) = self.get_application_name() {
-            config.application_name(name);
-        }
-        config.ssl_mode(self.get_ssl_mode()).channel_binding(self.get_channel_binding());
-        config.keepalives(self.get_keepalives()).keepalives_idle(self.get_keepalives_idle());
-        config
+fn without_hosts(given: &Config) -> Config {
+    let mut config = Config::new();
+    if let Some(user) = given.get_user() {
+        config.user(user);
     }
+    if let Some(password) = given.get_password() {
+        config.password(password);
+    }
+    if let Some(name) = given.get_dbname() {
+        config.dbname(name);
+    }
+    if let Some(options) = given.get_options() {
+        config.options(options);
+    }
+    if let Some(name) = given.get_application_name() {
+        config.application_name(name);
+    }
+    config.ssl_mode(given.get_ssl_mode()).channel_binding(given.get_channel_binding());
+    config.keepalives(given.get_keepalives()).keepalives_idle(given.get_keepalives_idle());
+    config
 }
 
 async fn connect_one(config: &Config) -> std::result::Result<Connection, Useless> {

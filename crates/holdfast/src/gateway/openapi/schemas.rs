@@ -486,6 +486,7 @@ fn operations() -> Named {
         ("dead_letters", count()),
         ("audit", known("Audit")),
         ("incidents", list(known("Incident"))),
+        ("at?", about("When the monitor looked; absent before it ever did", time())),
     ]);
     vec![
         ("RowError", answer([("line", count()), ("column?", text()), ("message", text())])),

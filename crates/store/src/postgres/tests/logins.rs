@@ -89,8 +89,9 @@ async fn nobody_at_the_address_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_missing_database_is_named() {
+async fn a_missing_database_is_named_and_so_is_encryption_that_nobody_offers() {
     let lab = Server::new().await;
+    stops(&refusal(&format!("{}?sslmode=require", lab.url)).await, &["TLS"]);
     stops(&refusal(&lab.server.url("nowhere")).await, &["database \"nowhere\" does not exist"]);
 }
 
