@@ -3,6 +3,7 @@
 #   make test   every test, with real servers and a real browser; installs or names what is missing
 #   make check  format, lints, unit tests: before each commit
 #   make build  the pages and the release binary
+#   make cluster  the services as processes over RabbitMQ and PostgreSQL, on this machine
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,7 +11,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/holdfast
 DEBUG := $(abspath $(TARGET))/debug/holdfast
 
-.PHONY: run build web check check-rust check-web test test-rust test-web test-api servers clean
+.PHONY: run build cluster web check check-rust check-web test test-rust test-web test-api servers clean
 
 run: build
 	$(RELEASE) serve --demo
@@ -67,3 +68,8 @@ test-web: web/node_modules
 clean:
 	rm -rf web/dist web/node_modules
 	cargo clean
+
+# The real thing on this machine, no containers needed: RabbitMQ, PostgreSQL, a balancer, every role its own process.
+cluster: servers web
+	cargo build --release --locked --bin holdfast --bin holdfast-testbed
+	$(TARGET)/release/holdfast-testbed cluster --bin $(TARGET)/release/holdfast
