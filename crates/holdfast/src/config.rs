@@ -55,6 +55,9 @@ pub struct ServeArgs {
     /// What other producers on the broker may command besides orders and holds, such as warehouse=staff,erp=admin
     #[arg(long, env = "HOLDFAST_AMQP_ROLES")]
     pub amqp_roles: Option<String>,
+    /// The broker's user of the gateways, the only one that may act for accounts [default: this process's own]
+    #[arg(long, env = "HOLDFAST_AMQP_GATEWAY")]
+    pub amqp_gateway: Option<String>,
     /// Shared cache: memory [default: memory]
     #[arg(long, env = "HOLDFAST_CACHE")]
     pub cache: Option<String>,
@@ -87,6 +90,7 @@ struct File {
     broker: Option<String>,
     broker_management: Option<String>,
     amqp_roles: Option<String>,
+    amqp_gateway: Option<String>,
     cache: Option<String>,
     secure_cookies: Option<bool>,
     advertise: Option<String>,
@@ -119,6 +123,8 @@ pub enum BrokerUrl {
         management: Option<String>,
         /// Users of the broker that may command more than orders and holds.
         roles: BTreeMap<String, holdfast_domain::Role>,
+        /// The gateways' user, where it is another one than the URL's.
+        gateway: Option<String>,
     },
 }
 
@@ -200,6 +206,7 @@ fn broker_url(
     url: Option<String>,
     management: Option<String>,
     roles: Option<String>,
+    gateway: Option<String>,
 ) -> anyhow::Result<BrokerUrl> {
     if management.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
         bail!("broker_management: must be http://HOST:PORT");
@@ -210,6 +217,7 @@ fn broker_url(
             url: url.to_owned(),
             management,
             roles: amqp_roles(roles.as_deref().unwrap_or_default())?,
+            gateway,
         }),
         Some(_) => bail!("broker: must be memory or amqp://USER:PASSWORD@HOST:PORT/VHOST"),
     }
@@ -250,6 +258,7 @@ impl ServeArgs {
             pick(&self.broker, &file.broker),
             pick(&self.broker_management, &file.broker_management),
             pick(&self.amqp_roles, &file.amqp_roles),
+            pick(&self.amqp_gateway, &file.amqp_gateway),
         )?;
         match pick(&self.cache, &file.cache).as_deref() {
             None | Some("memory") => {}

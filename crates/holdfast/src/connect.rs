@@ -112,8 +112,10 @@ pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
                 bus: None,
             })
         }
-        BrokerUrl::Amqp { url, management, roles } => {
-            let bus_settings = Settings::new(url, &settings.name)?.with_amqp_roles(roles.clone());
+        BrokerUrl::Amqp { url, management, roles, gateway } => {
+            let bus_settings = Settings::new(url, &settings.name)?
+                .with_amqp_roles(roles.clone())
+                .with_gateway_user(gateway.clone());
             let bus = Arc::new(await_broker(bus_settings).await?);
             Ok(Connected {
                 database,

@@ -27,6 +27,7 @@
 //! - A missing program is an error that says how to install it; nothing is ever skipped.
 //! - `HOLDFAST_TESTBED_KEEP=1` keeps the folders with their logs.
 
+mod cluster;
 mod error;
 mod folder;
 mod haproxy;
@@ -46,6 +47,7 @@ mod tree;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use cluster::{BrokerUser, Cluster, Plan};
 pub use error::{Result, Trouble};
 pub use folder::KEEP;
 pub use haproxy::Haproxy;

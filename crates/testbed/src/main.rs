@@ -1,7 +1,7 @@
 //! `holdfast-testbed`: the local cluster, made of real servers and one process per role, without containers.
 
 mod bare;
-mod cluster;
+mod local;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,8 +67,8 @@ async fn run(args: ClusterArgs) -> Result<()> {
     }
     let bin = args.bin.expect("clap asks for --bin without --bare");
     let restart_after = (args.restart_after > 0).then(|| std::time::Duration::from_secs(args.restart_after));
-    let plan = cluster::Plan { bin, port: args.port, logs: args.logs, restart_after };
-    cluster::run(&plan).await
+    let plan = holdfast_testbed::Plan { bin, port: args.port, logs: args.logs };
+    local::run(&plan, restart_after).await
 }
 
 /// Returns at Ctrl-C or SIGTERM.

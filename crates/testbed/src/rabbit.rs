@@ -28,8 +28,8 @@ const CTL_WAIT_MAX: Duration = Duration::from_secs(60);
 const MEMORY_LIMIT: &str = "1GB";
 const PACKAGE: &str = "rabbitmq-server";
 
-const ADMIN: &str = "admin";
-const ADMIN_PASSWORD: &str = "testbed";
+pub(crate) const ADMIN: &str = "admin";
+pub(crate) const ADMIN_PASSWORD: &str = "testbed";
 
 /// A RabbitMQ node; dereferences to its [`Process`]. Users of it are `admin` (everything) and those that a test adds.
 pub struct Rabbit {
