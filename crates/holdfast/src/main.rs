@@ -142,7 +142,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 fn start_log(settings: &config::DataSettings) -> anyhow::Result<()> {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log)
+    // The broker's client says in its own words what we say in ours, also where it is expected.
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("lapin=off,{}", settings.log))
         .map_err(|error| anyhow::anyhow!("log: {:?} is not a filter: {error}", settings.log))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

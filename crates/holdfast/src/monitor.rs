@@ -27,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often gateways are polled, and how long they may take.
 const POLL_EVERY: Duration = Duration::from_secs(5);
 const POLL_MAX: Duration = Duration::from_secs(2);
-/// Looks in a row after which a queue without a consumer is an incident.
-const UNSERVED_LOOKS: u32 = 3;
+/// Looks in a row after which a queue without a consumer is an incident: longer than the broker's figures are old.
+const UNSERVED_LOOKS: u32 = 4;
 /// Incidents that are kept, newest first.
 const INCIDENTS_MAX: usize = 200;
 /// The name of the note with what was found.
