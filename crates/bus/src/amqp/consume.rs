@@ -94,13 +94,17 @@ pub(super) async fn run(
             () = out.closed() => return,
         };
         let Some(line) = line else { return };
-        match session(&shared, &line, queue, &out).await {
-            Ok(()) => return,
-            Err(Ended::Lost) => {}
-            Err(Ended::Trouble(why)) => {
+        let ended = shared.consuming.over(&line, session(&shared, &line, queue, &out)).await;
+        match ended {
+            Some(Ok(())) => return,
+            // The keeper of the connection has said so.
+            None => {}
+            Some(Err(why)) => {
                 tracing::warn!(?queue, why, "commands cannot be received");
                 // The queue may be missing.
-                if let Err(trouble) = declare::all(&shared.settings, &line.connection).await {
+                let declared =
+                    shared.consuming.over(&line, declare::all(&shared.settings, &line.connection)).await;
+                if let Some(Err(trouble)) = declared {
                     tracing::warn!(%trouble, "the queue could not be declared again");
                 }
             }
@@ -109,49 +113,39 @@ pub(super) async fn run(
     }
 }
 
-enum Ended {
-    /// The whole connection; its keeper has said so.
-    Lost,
-    Trouble(String),
-}
-
-impl From<lapin::Error> for Ended {
-    fn from(error: lapin::Error) -> Self {
-        Ended::Trouble(plain(&error))
-    }
-}
-
-/// Receives over one connection until it is lost or the worker's end is closed.
+/// Receives over one connection until its channel is lost (an error) or the worker's end is closed.
 async fn session(
     shared: &Arc<Shared>,
     line: &Line,
     queue: CommandQueue,
     out: &mpsc::Sender<Delivery>,
-) -> Result<(), Ended> {
-    let channel = line.connection.create_channel().await?;
-    channel.basic_qos(shared.settings.prefetch, BasicQosOptions::default()).await?;
-    let options = BasicConsumeOptions::default();
-    let name = ShortString::from(queue_name(queue));
-    let mut messages = channel.basic_consume(name, TAG.into(), options, FieldTable::default()).await?;
+) -> Result<(), String> {
+    let begun = async {
+        let channel = line.connection.create_channel().await?;
+        channel.basic_qos(shared.settings.prefetch, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default();
+        let name = ShortString::from(queue_name(queue));
+        let messages = channel.basic_consume(name, TAG.into(), options, FieldTable::default()).await?;
+        Ok((channel, messages))
+    };
+    let (channel, mut messages) = begun.await.map_err(|error: lapin::Error| plain(&error))?;
     let (settlements, settled) = mpsc::unbounded_channel();
-    tokio::spawn(settle::run(shared.clone(), channel.clone(), settled, shared.users.alive()));
+    tokio::spawn(settle::run(shared.clone(), line.clone(), channel.clone(), settled, shared.users.alive()));
     loop {
         let message = tokio::select! {
             message = messages.next() => message,
             () = out.closed() => break,
-            () = shared.consuming.lost(line) => return Err(Ended::Lost),
         };
         let message = match message {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => return Err(plain(&error)),
             None => {
-                return Err(Ended::Trouble("the broker ended the consumer: its queue is gone".to_owned()));
+                return Err("the broker ended the consumer: its queue is gone".to_owned());
             }
         };
         tokio::select! {
             taken = take(shared, line, message, &settlements, out) => if !taken { break },
             () = out.closed() => break,
-            () = shared.consuming.lost(line) => return Err(Ended::Lost),
         }
     }
     cancel(&channel).await;
@@ -228,7 +222,8 @@ async fn put_aside(shared: &Shared, origin: &Origin, index: usize, bad: &envelop
         tracing::error!(why, "a dead letter could not be put aside; its envelope waits");
         tokio::time::sleep(RETRY_WAIT).await;
         if let Some(line) = shared.publishing.line().await
-            && let Err(trouble) = declare::all(&shared.settings, &line.connection).await
+            && let Some(Err(trouble)) =
+                shared.publishing.over(&line, declare::all(&shared.settings, &line.connection)).await
         {
             tracing::error!(%trouble, "the queue of dead letters could not be declared");
         }

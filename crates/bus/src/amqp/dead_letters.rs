@@ -1,6 +1,7 @@
 //! The dead letters, one by one: the queue keeps them, until a person tries one again or drops it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions};
@@ -8,6 +9,7 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::morgue::{COMMAND_ID, ERROR, ROUTING_KEY, USER, header};
@@ -42,6 +44,10 @@ pub struct DeadLetter {
     pub body: String,
 }
 
+/// How long looking through the queue may take.
+const LOOK_WAIT_MAX: Duration = Duration::from_secs(20);
+const SILENT: &str = "the broker does not answer";
+
 /// Lists, retries and drops dead letters.
 #[derive(Clone)]
 pub struct DeadLetters {
@@ -66,6 +72,10 @@ impl DeadLetters {
     /// # Errors
     /// Says why the broker cannot be asked.
     pub async fn list(&self) -> Result<Vec<DeadLetter>, String> {
+        timeout(LOOK_WAIT_MAX, self.look()).await.unwrap_or_else(|_elapsed| Err(SILENT.to_owned()))
+    }
+
+    async fn look(&self) -> Result<Vec<DeadLetter>, String> {
         let _turn = self.turn.lock().await;
         let channel = self.channel().await?;
         let mut letters = Vec::new();
@@ -85,7 +95,7 @@ impl DeadLetters {
     /// # Errors
     /// Says why the broker does not take it; it is still dead then.
     pub async fn retry(&self, id: &str) -> Result<bool, String> {
-        self.take(id, Then::Retry).await
+        self.within_time(id, Then::Retry).await
     }
 
     /// Drops a dead letter for good; `false`: there is none with this id.
@@ -93,7 +103,11 @@ impl DeadLetters {
     /// # Errors
     /// Says why the broker cannot be asked; it is still there then.
     pub async fn remove(&self, id: &str) -> Result<bool, String> {
-        self.take(id, Then::Drop).await
+        self.within_time(id, Then::Drop).await
+    }
+
+    async fn within_time(&self, id: &str, then: Then) -> Result<bool, String> {
+        timeout(LOOK_WAIT_MAX, self.take(id, then)).await.unwrap_or_else(|_elapsed| Err(SILENT.to_owned()))
     }
 
     async fn take(&self, id: &str, then: Then) -> Result<bool, String> {

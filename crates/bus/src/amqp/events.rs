@@ -87,7 +87,8 @@ impl Events {
         match usable {
             Some(usable) => Ok(usable),
             None => {
-                let opened = confirming(&line).await.map_err(|error| plain(&error))?;
+                let opened = self.shared.publishing.over(&line, confirming(&line)).await;
+                let opened = opened.ok_or("the connection is lost")?.map_err(|error| plain(&error))?;
                 Ok((line.number, opened))
             }
         }

@@ -72,6 +72,15 @@ impl Link {
         up.line.clone()
     }
 
+    /// Does something over one connection; `None` when that is lost before. The client library may wait for ever for an
+    /// answer on a connection that has ended.
+    pub async fn over<F: Future>(&self, line: &Line, work: F) -> Option<F::Output> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.lost(line) => None,
+        }
+    }
+
     /// Returns when this connection is no longer the current one.
     pub async fn lost(&self, line: &Line) {
         // An error means that the link was closed.

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::declare::text;
-use super::link::Link;
+use super::link::{Line, Link};
 use super::publish::confirming;
 use super::trouble::plain;
 use crate::topology::DEAD;
@@ -89,12 +89,17 @@ impl Morgue {
     /// Says why it has not; then it may or may not be there, and its envelope must not be acknowledged.
     pub async fn bury(&self, link: &Link, corpse: Corpse<'_>) -> Result<(), String> {
         let line = link.line().await.ok_or("the connection is closed")?;
+        let buried = link.over(&line, self.bury_over(&line, corpse)).await;
+        buried.unwrap_or_else(|| Err("the connection was lost".to_owned()))
+    }
+
+    async fn bury_over(&self, line: &Line, corpse: Corpse<'_>) -> Result<(), String> {
         let mut place = self.channel.lock().await;
         let usable =
             place.take().filter(|(number, channel)| *number == line.number && channel.status().connected());
         let channel = match usable {
             Some((_, channel)) => channel,
-            None => confirming(&line).await.map_err(|error| plain(&error))?,
+            None => confirming(line).await.map_err(|error| plain(&error))?,
         };
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let publishing = channel.basic_publish(

@@ -1,6 +1,7 @@
 //! The sending end of a command queue: envelopes on their way, with publisher confirms, `mandatory`, and honest
 //! answers when the broker does not take them.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -116,10 +117,12 @@ async fn session(
     room: &Room,
     closing: &mut watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let channel = confirming(line).await.map_err(|error| plain(&error))?;
+    let channel = shared.publishing.over(line, confirming(line)).await.ok_or("it was closed")?;
+    let channel = channel.map_err(|error| plain(&error))?;
     let mut link = shared.publishing.state.clone();
     let mut address = shared.reply_address.clone();
     let mut unconfirmed = FuturesUnordered::new();
+    let mut in_doubt = BTreeSet::new();
     let mut lost = None;
     let mut is_last_call = false;
     while lost.is_none() {
@@ -140,22 +143,31 @@ async fn session(
                 }
                 while may_send(unconfirmed.len(), room.commands()) {
                     let Some(packed) = room.pack() else { break };
-                    let mut sent = Box::pin(send(shared, &channel, packed, reply_to.clone()));
+                    let Packed { body, routing_key, parts } = packed;
+                    let id = shared.waiters.add(parts);
+                    in_doubt.insert(id);
+                    let mut sent = Box::pin(send(shared, &channel, id, body, routing_key, reply_to.clone()));
                     // Polled once here, so that envelopes leave in the order in which they were packed.
                     match begun(&mut sent).await {
                         Poll::Pending => unconfirmed.push(sent),
-                        Poll::Ready(answered) => lost = settle(shared, queue, answered).await,
+                        Poll::Ready(answered) => {
+                            in_doubt.remove(&answered.id);
+                            lost = settle(shared, queue, answered).await;
+                        }
                     }
                 }
             }
         }
         if is_last_call && unconfirmed.is_empty() && room.groups() == 0 {
-            drop(channel.close(CLOSED, "the process stops".into()).await);
+            drop(shared.publishing.over(line, channel.close(CLOSED, "the process stops".into())).await);
             return Ok(());
         }
         tokio::select! {
             () = room.arrived() => {}
-            Some(answered) = unconfirmed.next() => lost = settle(shared, queue, answered).await,
+            Some(answered) = unconfirmed.next() => {
+                in_doubt.remove(&answered.id);
+                lost = settle(shared, queue, answered).await;
+            }
             _ = link.changed() => {}
             _ = address.changed() => {}
             () = told(closing), if !is_last_call => {
@@ -164,19 +176,26 @@ async fn session(
             }
         }
     }
-    // What is on its way may have arrived. The library ends all its promises with the connection.
-    while let Some(answered) = unconfirmed.next().await {
-        settle(shared, queue, answered).await;
+    // What is on its way may have arrived or not.
+    let why = lost.unwrap_or_else(|| "it was closed".to_owned());
+    for id in in_doubt {
+        shared.waiters.refuse(id, &Undecided::InDoubt(why.clone()));
     }
-    Err(lost.unwrap_or_else(|| "it was closed".to_owned()))
+    Err(why)
 }
 
 fn may_send(unconfirmed: usize, commands: usize) -> bool {
     unconfirmed < EAGER_ENVELOPES || (unconfirmed < UNCONFIRMED_MAX && commands >= WORTHWHILE_COMMANDS)
 }
 
-async fn send(shared: &Shared, channel: &Channel, packed: Packed, reply_to: ShortString) -> Answered {
-    let id = shared.waiters.add(packed.parts);
+async fn send(
+    shared: &Shared,
+    channel: &Channel,
+    id: u64,
+    body: Vec<u8>,
+    routing_key: &'static str,
+    reply_to: ShortString,
+) -> Answered {
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(2)
@@ -184,8 +203,7 @@ async fn send(shared: &Shared, channel: &Channel, packed: Packed, reply_to: Shor
         .with_reply_to(reply_to)
         .with_correlation_id(id.to_string().into());
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let publishing =
-        channel.basic_publish(COMMANDS.into(), packed.routing_key.into(), options, &packed.body, properties);
+    let publishing = channel.basic_publish(COMMANDS.into(), routing_key.into(), options, &body, properties);
     let said = async { publishing.await?.await }.await;
     Answered { id, said }
 }
@@ -213,7 +231,8 @@ async fn settle(shared: &Shared, queue: CommandQueue, answered: Answered) -> Opt
     shared.waiters.refuse(id, &NotTaken::Unavailable(format!("the broker has no queue {name}")).into());
     tracing::error!(queue = name, "the queue is missing on the broker; declaring it again");
     if let Some(line) = shared.publishing.line().await
-        && let Err(trouble) = declare::all(&shared.settings, &line.connection).await
+        && let Some(Err(trouble)) =
+            shared.publishing.over(&line, declare::all(&shared.settings, &line.connection)).await
     {
         tracing::error!(%trouble, "it could not be declared again");
     }

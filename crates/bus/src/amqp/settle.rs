@@ -11,6 +11,7 @@ use lapin::{BasicProperties, Channel};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::link::Line;
 use super::trouble::plain;
 use super::{Alive, CLOSED, Shared};
 use crate::NotTaken;
@@ -44,10 +45,12 @@ pub(super) enum Verdict {
 /// Settles what the worker has done with the envelopes of one channel, until the last of them is settled.
 pub(super) async fn run(
     shared: Arc<Shared>,
+    line: Line,
     channel: Channel,
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
     _alive: Alive,
 ) {
+    let consuming = shared.consuming.clone();
     let mut replies = Replies { shared, channel: None };
     let mut acks = Acks { next: 1, done: BTreeSet::new() };
     let mut together = Vec::new();
@@ -68,12 +71,14 @@ pub(super) async fn run(
             }
         }
         replies.send(to_send).await;
-        if let Err(error) = settle(&channel, &mut acks, &done, &again).await {
+        match consuming.over(&line, settle(&channel, &mut acks, &done, &again)).await {
+            Some(Ok(())) => {}
             // The broker gives all of it out again, and the outcomes are found by id.
-            tracing::debug!(error = plain(&error), "envelopes could not be acknowledged");
+            Some(Err(error)) => tracing::debug!(error = plain(&error), "envelopes could not be acknowledged"),
+            None => return,
         }
     }
-    drop(channel.close(CLOSED, "settled".into()).await);
+    drop(consuming.over(&line, channel.close(CLOSED, "settled".into())).await);
 }
 
 async fn settle(channel: &Channel, acks: &mut Acks, done: &[u64], again: &[u64]) -> lapin::Result<()> {

@@ -23,7 +23,6 @@ use uuid::Uuid;
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 pub async fn shared() -> (&'static Rabbit, Vhost) {
-    drop(tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().try_init());
     let rabbit = Rabbit::shared().await.expect("RabbitMQ runs");
     let vhost = rabbit.fresh_vhost().await.expect("a vhost");
     (rabbit, vhost)
