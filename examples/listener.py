@@ -20,6 +20,10 @@ EXCHANGE = "holdfast.events"
 STREAM = "holdfast.events.log"
 
 
+class Enough(Exception):
+    """As many events as were asked for."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="amqp://guest:guest@127.0.0.1:5672/%2F")
@@ -42,7 +46,7 @@ def main() -> int:
         channel.basic_ack(method.delivery_tag)
         seen += 1
         if seen == arguments.count:
-            channel.stop_consuming()
+            raise Enough
 
     # A stream wants a limit on what is on its way; a queue is well served by one too.
     channel.basic_qos(prefetch_count=200)
@@ -58,8 +62,9 @@ def main() -> int:
     print("listening", file=sys.stderr, flush=True)
     try:
         channel.start_consuming()
-    except KeyboardInterrupt:
+    except (Enough, KeyboardInterrupt):
         pass
+    # What was delivered beyond that is not acknowledged, and stays.
     connection.close()
     return 0
 

@@ -292,3 +292,7 @@ pub async fn sweep(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
