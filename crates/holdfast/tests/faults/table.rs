@@ -1,0 +1,114 @@
+//! Runs the scenarios, and prints what each fault cost.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::shop::Shop;
+
+/// No scenario takes longer, whatever hangs.
+const SCENARIO_MAX: Duration = Duration::from_secs(180);
+/// Runs only scenarios whose name contains this.
+const ONLY: &str = "HOLDFAST_FAULTS";
+
+/// What one fault cost.
+pub struct Row {
+    pub fault: String,
+    /// The longest time in which no client got a decision.
+    pub outage: Duration,
+    /// 503 at once: surely not taken.
+    pub refused: usize,
+    /// 504: the outcome is unknown.
+    pub in_doubt: usize,
+    /// 202: will be decided.
+    pub pending: usize,
+    /// No answer at all.
+    pub unanswered: usize,
+    /// Orders that were decided, all told.
+    pub decided: usize,
+    /// What the recovery is counted from.
+    pub since: &'static str,
+    pub recovery: Duration,
+    pub recovery_max: Duration,
+}
+
+pub struct Table {
+    began: Instant,
+    only: Option<String>,
+    rows: Vec<Row>,
+    failed: Vec<&'static str>,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self { began: Instant::now(), only: std::env::var(ONLY).ok(), rows: Vec::new(), failed: Vec::new() }
+    }
+
+    /// Whether any of these scenarios is to run.
+    pub fn wants(&self, names: &[&str]) -> bool {
+        self.only.as_ref().is_none_or(|only| names.iter().any(|name| name.contains(only.as_str())))
+    }
+
+    /// Runs one scenario; when it fails, the others still run, on a mended shop.
+    pub async fn run<F>(
+        &mut self,
+        name: &'static str,
+        shop: &Arc<Shop>,
+        scenario: impl FnOnce(Arc<Shop>) -> F,
+    ) where
+        F: Future<Output = Row> + Send + 'static,
+    {
+        if !self.wants(&[name]) {
+            return;
+        }
+        let began = Instant::now();
+        let mut running = tokio::spawn(scenario(Arc::clone(shop)));
+        let ended = tokio::time::timeout(SCENARIO_MAX, &mut running).await;
+        let took = began.elapsed().as_secs_f64();
+        match ended {
+            Ok(Ok(row)) => {
+                eprintln!("{name}: {took:.1} s");
+                self.rows.push(row);
+            }
+            // A panic has been printed where it happened.
+            failed => {
+                running.abort();
+                if failed.is_err() {
+                    eprintln!("{name} has not ended after {SCENARIO_MAX:?}");
+                }
+                eprintln!("{name} FAILED after {took:.1} s\n{}", shop.logs());
+                self.failed.push(name);
+                shop.mend().await;
+            }
+        }
+    }
+
+    pub fn finish(self) {
+        println!("\n{self}");
+        assert!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
+        assert!(!self.rows.is_empty(), "no scenario is called like that");
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.rows.iter().map(|row| row.fault.chars().count()).max().unwrap_or(0);
+        let mut text = String::new();
+        writeln!(
+            text,
+            "{:width$}  outage  503    504  202  none  decided  back after           of at most",
+            "fault"
+        )?;
+        for row in &self.rows {
+            let Row { fault, refused, in_doubt, pending, unanswered, decided, since, .. } = row;
+            let (outage, recovery) = (row.outage.as_secs_f64(), row.recovery.as_secs_f64());
+            let recovery_max = row.recovery_max.as_secs();
+            writeln!(
+                text,
+                "{fault:width$}  {outage:4.1} s  {refused:5}  {in_doubt:3}  {pending:3}  {unanswered:4}  {decided:7}  {recovery:4.1} s after {since:9}  {recovery_max:3} s"
+            )?;
+        }
+        write!(f, "{text}all scenarios: {:.0} s", self.began.elapsed().as_secs_f64())
+    }
+}
