@@ -64,8 +64,13 @@ def main() -> int:
         channel.start_consuming()
     except (Enough, KeyboardInterrupt):
         pass
-    # What was delivered beyond that is not acknowledged, and stays.
-    connection.close()
+    try:
+        connection.close()
+    except pika.exceptions.ConnectionClosedByBroker:
+        # Closing, pika gives back what it was delivered beyond that. A stream keeps everything anyway, and knows no
+        # giving back.
+        if not arguments.replay:
+            raise
     return 0
 
 
