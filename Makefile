@@ -52,6 +52,7 @@ test: servers web
 	$(MAKE) test-rust
 	$(MAKE) test-api
 	$(MAKE) test-web
+	tests/deploy-lint.sh
 
 test-rust:
 	cargo build --locked --bin holdfast

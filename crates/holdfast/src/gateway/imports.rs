@@ -410,7 +410,11 @@ async fn decided(
         let trouble = match dispatcher.submit_envelope(commands.clone(), false).await {
             Ok(Some(outcomes)) => return Ok(outcomes),
             Ok(None) => "it was not decided in time".to_owned(),
-            Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => problem.detail,
+            Err(problem)
+                if matches!(problem.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) =>
+            {
+                problem.detail
+            }
             Err(problem) => bail!("{}", problem.detail),
         };
         if Instant::now() + pause > until {
