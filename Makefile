@@ -36,7 +36,8 @@ check: check-rust check-web
 check-rust:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo test --locked -p holdfast-domain -p holdfast-store -p holdfast-bus
+	cargo test --locked -p holdfast-domain
+	cargo test --locked -p holdfast-store -p holdfast-bus --lib
 	cargo test --locked -p holdfast --bins --test tidy
 
 check-web: web/node_modules

@@ -1,81 +1,85 @@
 #!/usr/bin/env python3
-"""A program that listens to what happens in Holdfast: prints events, one line each.
+"""Listens to Holdfast's events over RabbitMQ: what happened, in CloudEvents, one line of JSON each.
 
     pip install pika
-    listener.py --url amqp://warehouse:PASSWORD@127.0.0.1:5672/holdfast --keys 'order.*' stock.changed
-    listener.py --url … --replay          everything that the stream still keeps, from the first event on
+    HOLDFAST_BROKER=amqp://listener:PASSWORD@HOST:5672/holdfast ./listener.py [--key 'order.#'] [--replay] …
 
-Events are CloudEvents in JSON, at least once, in log order for each SKU: keep the last `sequence` that you have worked
-off, and skip what is not beyond it.
+An event comes at least once and in the order of the log: remember the highest `sequence` that you have worked off, and
+leave out what is not above it. The user is one of `deploy/rabbitmq/users.sh listener NAME`.
 """
 
 import argparse
 import json
+import os
+import re
 import sys
+import uuid
 
 import pika
-import pika.exceptions
 
-EXCHANGE = "holdfast.events"
-STREAM = "holdfast.events.log"
-
-
-class Enough(Exception):
-    """As many events as were asked for."""
+EVENTS = "holdfast.events"
+EVENTS_LOG = "holdfast.events.log"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", default="amqp://guest:guest@127.0.0.1:5672/%2F")
-    parser.add_argument("--keys", nargs="+", default=["#"], help="routing keys, such as order.* or stock.changed")
-    parser.add_argument("--replay", action="store_true", help="read the stream from its first event")
-    parser.add_argument("--count", type=int, default=0, help="end after this many events; 0: never")
-    arguments = parser.parse_args()
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--key", default="#", help="which events, such as order.accepted, order.# or stock.changed")
+    parser.add_argument("--sku", help="only those that name this SKU")
+    parser.add_argument("--count", type=int, help="end after so many")
+    parser.add_argument("--replay", action="store_true", help="begin with the oldest event that the broker keeps")
+    return parser.parse_args()
 
-    parameters = pika.URLParameters(arguments.url)
+
+def matches(key: str, routing_key: str) -> bool:
+    """What the broker does for a bound queue: `*` is one word, `#` any number. A stream gives everything."""
+    words = [{"#": r".*", "*": r"[^.]+"}.get(word, re.escape(word)) for word in key.split(".")]
+    return re.fullmatch(r"\.".join(words).replace(r"\..*", r"(\..*)?"), routing_key) is not None
+
+
+def skus(data) -> set:
+    """Every SKU that an event names, wherever in it."""
+    if isinstance(data, dict):
+        named = {data["sku"]} if isinstance(data.get("sku"), str) else set()
+        return named.union(*(skus(value) for value in data.values()))
+    if isinstance(data, list):
+        return set().union(*(skus(value) for value in data))
+    return set()
+
+
+def main():
+    if "HOLDFAST_BROKER" not in os.environ:
+        sys.exit(__doc__)
+    wanted = arguments()
+    parameters = pika.URLParameters(os.environ["HOLDFAST_BROKER"])
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
-    seen = 0
-
-    def on_event(channel, method, properties, body):
-        nonlocal seen
-        event = json.loads(body)
-        sequence = properties.headers["sequence"]
-        print(sequence, method.routing_key, event["subject"], json.dumps(event["data"], sort_keys=True), flush=True)
-        # Acknowledged after the work is done: what is not, comes again.
-        channel.basic_ack(method.delivery_tag)
-        seen += 1
-        if seen == arguments.count:
-            raise Enough
-
-    # A stream wants a limit on what is on its way; a queue is well served by one too.
-    channel.basic_qos(prefetch_count=200)
-    if arguments.replay:
-        channel.basic_consume(STREAM, on_event, arguments={"x-stream-offset": "first"})
+    # A stream wants to know how many messages may be on their way; for a queue it is good manners.
+    channel.basic_qos(prefetch_count=100)
+    if wanted.replay:
+        queue, where = EVENTS_LOG, {"x-stream-offset": "first"}
     else:
-        # A queue of one's own, under one's own name; for one that outlives the program: durable, not exclusive.
-        name = f"{parameters.credentials.username}.listener"
-        channel.queue_declare(name, exclusive=True, auto_delete=True)
-        for key in arguments.keys:
-            channel.queue_bind(name, EXCHANGE, routing_key=key)
-        channel.basic_consume(name, on_event)
+        # A queue of our own, as long as we are there. For one that keeps events while we are away: durable=True,
+        # exclusive=False, {"x-queue-type": "quorum"}, and a name that stays.
+        queue, where = f"{parameters.credentials.username}.{uuid.uuid4()}", None
+        channel.queue_declare(queue, exclusive=True)
+        channel.queue_bind(queue, EVENTS, wanted.key)
     print("listening", file=sys.stderr, flush=True)
-    try:
-        channel.start_consuming()
-    except (Enough, KeyboardInterrupt):
-        pass
-    try:
-        connection.close()
-    except pika.exceptions.ConnectionClosedByBroker:
-        # Closing, pika gives back what it was delivered beyond that. A stream keeps everything anyway, and knows no
-        # giving back.
-        if not arguments.replay:
-            raise
-    return 0
+
+    heard, highest = 0, 0
+    for method, _properties, body in channel.consume(queue, arguments=where):
+        event = json.loads(body)
+        sequence = int(event["sequence"])
+        is_new, highest = sequence > highest, max(highest, sequence)
+        kind = event["type"].removeprefix("holdfast.")
+        if is_new and matches(wanted.key, kind) and (wanted.sku is None or wanted.sku in skus(event["data"])):
+            print(json.dumps(event), flush=True)
+            heard += 1
+        # After the work, not before: what is not acknowledged comes again.
+        channel.basic_ack(method.delivery_tag)
+        if heard == wanted.count:
+            break
+    connection.close()
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (pika.exceptions.AMQPError, OSError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    main()

@@ -3,6 +3,8 @@
 # balancer's and Prometheus's own syntax checks.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+# Debian keeps it where not everybody looks.
+PATH=$PATH:/usr/sbin
 tools=$root/.tools/deploy
 
 if [ ! -x "$tools/bin/check-jsonschema" ] || [ ! -x "$tools/bin/hadolint" ]; then

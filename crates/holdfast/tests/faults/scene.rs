@@ -112,6 +112,7 @@ impl Scene {
         let listed = listed(&shop, &placer.customer, &position).await;
         reckon(&shop, &placer, &listed, &position, besides).await;
         repeat_some(&shop, &placer).await;
+        shop.everybody_is_up().await;
         shop.verify().await;
         let (since, recovery, recovery_max) = recovery.expect("every scenario waits for the service");
         let told = placer.told();
@@ -131,7 +132,7 @@ impl Scene {
 }
 
 /// Where the log ends: refusals say it too.
-async fn position(shop: &Shop) -> String {
+pub async fn position(shop: &Shop) -> String {
     let path = format!("/v1/orders/{}/cancel", uuid::Uuid::now_v7());
     let refused = shop.post("service", &path).send().await.expect("it answers");
     assert_eq!(refused.status(), 404);
@@ -140,7 +141,7 @@ async fn position(shop: &Shop) -> String {
 }
 
 /// All orders of a customer, as the API lists them.
-async fn listed(shop: &Shop, customer: &str, position: &str) -> BTreeMap<String, Value> {
+pub async fn listed(shop: &Shop, customer: &str, position: &str) -> BTreeMap<String, Value> {
     let mut orders = BTreeMap::new();
     let mut cursor = String::new();
     loop {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use holdfast_testbed::{
-    FaultProxy, Haproxy, Port, Postgres, Process, Rabbit, Ready, eventually, free_port, http_get,
+    FaultProxy, Haproxy, Port, Postgres, PostgresPair, Process, Rabbit, RabbitCluster, Ready, eventually,
+    free_port, http_get,
 };
 use serde_json::Value;
 
@@ -35,7 +36,8 @@ pub const SHOWN_MAX: Duration = Duration::from_secs(10);
 
 /// The broker and the database of a shop.
 pub enum Servers {
-    Alone { rabbit: Rabbit, postgres: Postgres },
+    Alone { rabbit: Box<Rabbit>, postgres: Box<Postgres> },
+    Replicated { rabbits: RabbitCluster, postgres: Box<PostgresPair>, _balancers: Vec<Haproxy> },
 }
 
 /// How the processes reach their servers.
@@ -65,7 +67,7 @@ pub struct Role {
 pub struct Shop {
     balancer: Haproxy,
     roles: BTreeMap<&'static str, Role>,
-    pub servers: Servers,
+    servers: Servers,
     addresses: Addresses,
     keys: BTreeMap<&'static str, String>,
     http: reqwest::Client,
@@ -84,10 +86,40 @@ impl Shop {
             database: postgres.url(DATABASE),
         };
         let (broker, database) = (rabbit.port(), postgres.port());
-        let shop =
-            Self::start(Servers::Alone { rabbit, postgres }, addresses, Some((broker, database))).await;
+        let shop = Self::start(
+            Servers::Alone { rabbit: Box::new(rabbit), postgres: Box::new(postgres) },
+            addresses,
+            Some((broker, database)),
+        )
+        .await;
         // Else the broker would lose its queues with a kill that comes soon.
         shop.rabbit().settle().await.expect("the queues are on disk");
+        shop
+    }
+
+    /// Over three RabbitMQ nodes behind a balancer, and a PostgreSQL primary with a synchronous standby.
+    pub async fn replicated() -> Self {
+        let (rabbits, postgres) =
+            tokio::try_join!(RabbitCluster::start(3), PostgresPair::start()).expect("the servers start");
+        prepare(rabbits.node(0)).await;
+        postgres.primary().add_database(DATABASE).await.expect("a database");
+        let managements: Vec<u16> = rabbits.nodes().iter().map(Rabbit::management_port).collect();
+        let brokers = Haproxy::start(&tcp_config(&rabbits.ports())).await.expect("HAProxy starts");
+        let management = Haproxy::start(&tcp_config(&managements)).await.expect("HAProxy starts");
+        let node = rabbits.node(0);
+        let broker = node
+            .amqp_url_for(BROKER_USER, BROKER_PASSWORD, VHOST)
+            .replace(&format!(":{}/", node.port()), &format!(":{}/", brokers.port()));
+        let addresses = Addresses { broker, management: management.url(), database: postgres.url(DATABASE) };
+        let servers = Servers::Replicated {
+            rabbits,
+            postgres: Box::new(postgres),
+            _balancers: vec![brokers, management],
+        };
+        let shop = Self::start(servers, addresses, None).await;
+        for settled in join_all(shop.rabbits().nodes().iter().map(Rabbit::settle)).await {
+            settled.expect("the queues are on disk");
+        }
         shop
     }
 
@@ -113,13 +145,31 @@ impl Shop {
     }
 
     pub fn rabbit(&self) -> &Rabbit {
-        let Servers::Alone { rabbit, .. } = &self.servers;
-        rabbit
+        match &self.servers {
+            Servers::Alone { rabbit, .. } => rabbit,
+            Servers::Replicated { .. } => panic!("this shop has several brokers"),
+        }
     }
 
     pub fn postgres(&self) -> &Postgres {
-        let Servers::Alone { postgres, .. } = &self.servers;
-        postgres
+        match &self.servers {
+            Servers::Alone { postgres, .. } => postgres,
+            Servers::Replicated { .. } => panic!("this shop has two databases"),
+        }
+    }
+
+    pub fn rabbits(&self) -> &RabbitCluster {
+        match &self.servers {
+            Servers::Alone { .. } => panic!("this shop has one broker"),
+            Servers::Replicated { rabbits, .. } => rabbits,
+        }
+    }
+
+    pub fn postgres_pair(&self) -> &PostgresPair {
+        match &self.servers {
+            Servers::Alone { .. } => panic!("this shop has one database"),
+            Servers::Replicated { postgres, .. } => postgres,
+        }
     }
 
     pub fn role(&self, name: &str) -> &Role {
@@ -135,18 +185,32 @@ impl Shop {
         self.request(reqwest::Method::POST, who, path)
     }
 
+    /// A call to one gateway.
+    pub fn post_to(&self, gateway: &str, who: &str, path: &str) -> reqwest::RequestBuilder {
+        let port = self.role(gateway).public.as_ref().expect("it is a gateway");
+        self.http.post(format!("http://127.0.0.1:{port}{path}")).bearer_auth(&self.keys[who])
+    }
+
     pub fn request(&self, method: reqwest::Method, who: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.balancer.url());
         self.http.request(method, url).bearer_auth(&self.keys[who]).timeout(Duration::from_secs(30))
     }
 
-    /// What a gateway shows of the whole; `None` while none can.
+    /// What a gateway shows of the whole; `None` while none can. Asked directly: one that cannot take orders, and is
+    /// left out by the balancer, shows it still.
     pub async fn health(&self) -> Option<Value> {
-        let answer = self.get("staff", "/v1/health").timeout(Duration::from_secs(3)).send().await.ok()?;
-        if !answer.status().is_success() {
-            return None;
+        for role in self.roles.values() {
+            let Some(port) = &role.public else { continue };
+            let request =
+                self.http.get(format!("http://127.0.0.1:{port}/v1/health")).bearer_auth(&self.keys["staff"]);
+            let answer = request.timeout(Duration::from_secs(2)).send().await;
+            if let Ok(answer) = answer
+                && answer.status().is_success()
+            {
+                return answer.json().await.ok();
+            }
         }
-        answer.json().await.ok()
+        None
     }
 
     /// Waits until the health document shows an instance so, and says how long that took.
@@ -161,6 +225,17 @@ impl Shop {
             instances.flatten().any(|instance| instance["id"] == *id && instance["status"] == status)
         };
         self.health_shows(&what, seen).await
+    }
+
+    /// Every process runs, is shown up, and all is well.
+    pub async fn everybody_is_up(&self) {
+        for (name, role) in &self.roles {
+            assert!(role.process.is_running(), "{name} has ended");
+        }
+        for (name, role) in &self.roles {
+            assert!(role.process.is_running(), "{name} has ended");
+            self.shows(name, "up").await;
+        }
     }
 
     /// Waits until the health document is so, and says how long that took.
@@ -197,9 +272,11 @@ impl Shop {
         let deadline = Instant::now() + Duration::from_secs(10);
         let both = ["orders-1", "orders-2"];
         let before = [self.decided(both[0]).await, self.decided(both[1]).await];
+        let works = |before: Option<u64>, now: Option<u64>| before.zip(now).is_some_and(|(a, b)| b > a);
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            match [self.decided(both[0]).await > before[0], self.decided(both[1]).await > before[1]] {
+            let now = [self.decided(both[0]).await, self.decided(both[1]).await];
+            match [works(before[0], now[0]), works(before[1], now[1])] {
                 [true, false] => return (both[0], both[1]),
                 [false, true] => return (both[1], both[0]),
                 [true, true] => panic!("both workers of one queue are active"),
@@ -208,14 +285,12 @@ impl Shop {
         }
     }
 
-    /// Orders that a process has decided since its start, as far as it says; one that is paused says nothing.
-    async fn decided(&self, name: &str) -> u64 {
+    /// Orders that a process has decided since its start; `None`: it does not say, as it is paused or dead.
+    async fn decided(&self, name: &str) -> Option<u64> {
         let asked = http_get(self.role(name).metrics.number(), "/metrics");
-        let answered = tokio::time::timeout(Duration::from_millis(500), asked).await;
-        let text =
-            answered.map_or(String::new(), |metrics| metrics.map_or(String::new(), |metrics| metrics.body));
-        let counters = text.lines().filter(|line| line.starts_with("holdfast_orders_decided_total"));
-        counters.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        let metrics = tokio::time::timeout(Duration::from_secs(1), asked).await.ok()?.ok()?;
+        let counters = metrics.body.lines().filter(|line| line.starts_with("holdfast_orders_decided_total"));
+        Some(counters.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
     /// `holdfast verify`; panics with what it says when it finds a difference.
@@ -239,8 +314,12 @@ impl Shop {
 
     /// Takes back every fault, so that the next scenario has a fair start.
     pub async fn mend(&self) {
-        let Servers::Alone { rabbit, postgres } = &self.servers;
-        for server in [&**rabbit, &**postgres] {
+        let servers: Vec<&Process> = match &self.servers {
+            Servers::Alone { rabbit, postgres } => vec![rabbit, postgres],
+            // A primary that came back would be a second one.
+            Servers::Replicated { rabbits, .. } => rabbits.nodes().iter().map(|node| &**node).collect(),
+        };
+        for server in servers {
             if !server.is_running() {
                 server.restart().await.expect("the server starts again");
             }
@@ -263,6 +342,31 @@ async fn prepare(rabbit: &Rabbit) {
     rabbit.add_vhost(VHOST).await.expect("a vhost");
     rabbit.add_user(BROKER_USER, BROKER_PASSWORD, &["monitoring"]).await.expect("a user");
     rabbit.set_permissions(VHOST, BROKER_USER, ".*", ".*", ".*").await.expect("permissions");
+}
+
+/// Balances TCP over these loopback ports; one that refuses is left out within a second.
+fn tcp_config(ports: &[u16]) -> String {
+    let server = |(index, port): (usize, &u16)| {
+        format!(
+            "    server node{index} 127.0.0.1:{port} check inter 500ms fall 2 rise 2 on-marked-down shutdown-sessions\n"
+        )
+    };
+    let servers: String = ports.iter().enumerate().map(server).collect();
+    format!(
+        "defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1h
+    timeout server 1h
+    option redispatch 1
+    retries 3
+frontend in
+    bind 127.0.0.1:{{port}}
+    default_backend nodes
+backend nodes
+    balance roundrobin
+{servers}"
+    )
 }
 
 /// As an instance calls itself: each has a host of its own here, so that it is always the first one there.
