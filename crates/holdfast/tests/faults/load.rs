@@ -20,8 +20,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 /// No order is undecided for longer, whatever the fault.
 const DECIDED_MAX: Duration = Duration::from_secs(90);
-/// "At once", on two busy cores.
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// A 503 comes at once where the gateway knows that something is down, and never later than the 202 that an order
+/// without a decision gets after 5 s.
+const REFUSED_MAX: Duration = Duration::from_secs(6);
 /// Every so many orders want the item of which there is little.
 const SCARCE_EVERY: usize = 4;
 
@@ -174,7 +175,7 @@ impl Placer {
                 if headers.get("retry-after").is_none() {
                     told.strange.push(format!("a 503 without Retry-After: {text}"));
                 }
-                if took > AT_ONCE {
+                if took > REFUSED_MAX {
                     told.strange.push(format!("a 503 after {took:?}: {text}"));
                 }
             }
