@@ -116,6 +116,8 @@ function open(topics: string): () => void {
       retry = window.setTimeout(connect, pause);
       pause = Math.min(pause * 2, RECONNECT_MS_MAX);
     };
+    // Something was missed: the stream went too fast, or the pause was too long. Ask for everything again.
+    source.addEventListener("reset", () => void queryClient.invalidateQueries());
     source.addEventListener("stock", (event) => {
       const change = parse<StockChange>(event);
       if (change) onStock(change);
