@@ -411,7 +411,10 @@ async fn decided(
             Ok(Some(outcomes)) => return Ok(outcomes),
             Ok(None) => "it was not decided in time".to_owned(),
             Err(problem)
-                if matches!(problem.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) =>
+                if matches!(
+                    problem.status,
+                    StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+                ) =>
             {
                 problem.detail
             }
