@@ -14,6 +14,8 @@ pub const COMMITTED: &str = "holdfast.committed";
 pub const DEAD: &str = "holdfast.dead";
 /// What the names of a process's own queue for replies begin with; it lives as long as its connection.
 pub const REPLY_PREFIX: &str = "holdfast.reply.";
+/// Exclusive queue, always empty, of the process that looks through the dead letters now.
+pub const DEAD_TURN: &str = "holdfast.reply.dead-letters";
 /// What the names of a process's own queue for wake-ups begin with.
 pub const COMMITTED_PREFIX: &str = "holdfast.committed.";
 

@@ -1,22 +1,26 @@
 //! The dead letters, one by one: the queue keeps them, until a person tries one again or drops it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions};
-use lapin::types::ShortString;
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::morgue::{COMMAND_ID, ERROR, ROUTING_KEY, USER, header};
 use super::publish::confirming;
-use super::trouble::plain;
+use super::trouble::{is_locked, plain};
 use super::{CLOSED, Shared};
-use crate::topology::{COMMANDS, DEAD};
+use crate::topology::{COMMANDS, DEAD, DEAD_TURN};
 
 /// Dead letters that one listing shows at most.
 pub const LISTED_MAX: usize = 1_000;
@@ -48,12 +52,29 @@ pub struct DeadLetter {
 const LOOK_WAIT_MAX: Duration = Duration::from_secs(20);
 const SILENT: &str = "the broker does not answer";
 
+/// How long to wait before asking again whether another process has finished.
+const TURN_WAIT: Duration = Duration::from_millis(50);
+
 /// Lists, retries and drops dead letters.
 #[derive(Clone)]
 pub struct DeadLetters {
     shared: Arc<Shared>,
-    /// Two at once would hide messages from each other.
-    turn: Arc<Mutex<()>>,
+}
+
+/// The right to look through the queue: two at once would hide messages from each other. Among processes, whoever has
+/// the exclusive queue [`DEAD_TURN`] has the turn; it ends with the connection at the latest.
+struct Turn(Option<(OwnedMutexGuard<()>, Channel)>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some((own, channel)) = self.0.take() else { return };
+        tokio::spawn(async move {
+            // If that fails, so did the connection, and the queue is gone with it.
+            drop(channel.queue_delete(DEAD_TURN.into(), QueueDeleteOptions::default()).await);
+            close(&channel).await;
+            drop(own);
+        });
+    }
 }
 
 /// What to do with the dead letter that was asked for.
@@ -64,10 +85,10 @@ enum Then {
 
 impl DeadLetters {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, turn: Arc::default() }
+        Self { shared }
     }
 
-    /// The oldest dead letters, at most [`LISTED_MAX`]. What another process looks at in the same moment is missing.
+    /// The oldest dead letters, at most [`LISTED_MAX`].
     ///
     /// # Errors
     /// Says why the broker cannot be asked.
@@ -76,16 +97,20 @@ impl DeadLetters {
     }
 
     async fn look(&self) -> Result<Vec<DeadLetter>, String> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         let channel = self.channel().await?;
         let mut letters = Vec::new();
+        let mut ids = HashSet::new();
         while letters.len() < LISTED_MAX
             && let Some(message) = get(&channel).await?
         {
-            letters.push(letter(&message));
+            let letter = letter(&message);
+            // Its envelope came again before it was acknowledged: one command, put aside twice.
+            if ids.insert(letter.id.clone()) {
+                letters.push(letter);
+            }
         }
-        // Nothing was acknowledged: with its channel closed, all of it is back in its place.
-        close(&channel).await;
+        put_back(&channel).await;
         Ok(letters)
     }
 
@@ -111,10 +136,10 @@ impl DeadLetters {
     }
 
     async fn take(&self, id: &str, then: Then) -> Result<bool, String> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.turn().await?;
         let channel = self.channel().await?;
         let taken = self.take_over(&channel, id, then).await;
-        close(&channel).await;
+        put_back(&channel).await;
         taken
     }
 
@@ -167,10 +192,33 @@ impl DeadLetters {
         }
     }
 
+    async fn turn(&self) -> Result<Turn, String> {
+        let own = self.shared.morgue.turn.clone().lock_owned().await;
+        loop {
+            let channel = self.channel().await?;
+            let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+            match channel.queue_declare(DEAD_TURN.into(), options, FieldTable::default()).await {
+                Ok(_queue) => return Ok(Turn(Some((own, channel)))),
+                Err(error) if is_locked(&error) => tokio::time::sleep(TURN_WAIT).await,
+                Err(error) => return Err(plain(&error)),
+            }
+        }
+    }
+
     async fn channel(&self) -> Result<Channel, String> {
         let line = self.shared.consuming.line().await.ok_or("the connection is closed")?;
         line.connection.create_channel().await.map_err(|error| plain(&error))
     }
+}
+
+/// Gives back what was looked at and not acknowledged. Closing the channel does that too, but some time afterwards, and
+/// who looks in between sees less.
+async fn put_back(channel: &Channel) {
+    let all = BasicNackOptions { multiple: true, requeue: true };
+    if let Err(error) = channel.basic_nack(0, all).await {
+        tracing::debug!(error = plain(&error), "dead letters go back with their channel");
+    }
+    close(channel).await;
 }
 
 async fn close(channel: &Channel) {

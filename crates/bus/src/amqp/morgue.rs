@@ -1,5 +1,7 @@
 //! Puts commands aside that cannot be read: alone, with the reason, confirmed.
 
+use std::sync::Arc;
+
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -80,6 +82,8 @@ pub(super) fn header(properties: &BasicProperties, name: &str) -> Option<String>
 #[derive(Default)]
 pub(super) struct Morgue {
     channel: Mutex<Option<(u64, Channel)>>,
+    /// One at a time looks through what is there.
+    pub turn: Arc<Mutex<()>>,
 }
 
 impl Morgue {

@@ -12,8 +12,9 @@ use super::Trouble;
 
 /// Envelopes that a worker may have without having settled them.
 pub const PREFETCH: u16 = 32;
-/// Seconds between signs of life, unless the URL says otherwise; after twice that long in silence a connection is lost.
-const HEARTBEAT_SECONDS: u16 = 5;
+/// Seconds between signs of life, unless the URL says otherwise; after two to three times that long in silence a
+/// connection is lost.
+const HEARTBEAT_SECONDS: u16 = 4;
 /// Characters of the instance's name that are shown on the broker.
 const INSTANCE_CHARS_MAX: usize = 60;
 

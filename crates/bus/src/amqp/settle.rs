@@ -109,11 +109,11 @@ struct Acks {
 }
 
 impl Acks {
-    /// The tag up to which all are done now, and those done beyond a gap.
+    /// The tag up to which all are done now, and those done beyond a gap. The former is one of `tags`: the broker closes
+    /// a channel that acknowledges up to a tag which was acknowledged alone before.
     fn add(&mut self, tags: &[u64]) -> (Option<u64>, Vec<u64>) {
-        let before = self.next;
         self.forget(tags);
-        let up_to = (self.next > before && tags.iter().any(|tag| *tag < self.next)).then(|| self.next - 1);
+        let up_to = tags.iter().copied().filter(|tag| *tag < self.next).max();
         let singles = tags.iter().copied().filter(|tag| *tag >= self.next).collect();
         (up_to, singles)
     }
@@ -193,8 +193,10 @@ mod tests {
         let mut acks = Acks { next: 1, done: BTreeSet::new() };
         assert_eq!(acks.add(&[1, 2, 3]), (Some(3), vec![]));
         assert_eq!(acks.add(&[5, 6]), (None, vec![5, 6]));
-        assert_eq!(acks.add(&[4]), (Some(6), vec![]));
+        assert_eq!(acks.add(&[4]), (Some(4), vec![]), "5 and 6 are no longer the broker's to know");
         acks.forget(&[7]);
         assert_eq!(acks.add(&[8]), (Some(8), vec![]));
+        assert_eq!(acks.add(&[11]), (None, vec![11]));
+        assert_eq!(acks.add(&[9, 10, 12]), (Some(12), vec![]));
     }
 }

@@ -19,6 +19,7 @@ pub enum Trouble {
 const CONNECTION_FORCED: u16 = 320;
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
+const RESOURCE_LOCKED: u16 = 405;
 const PRECONDITION_FAILED: u16 = 406;
 const NOT_ALLOWED: u16 = 530;
 
@@ -86,6 +87,11 @@ pub(super) fn protocol_error(error: &Error) -> Option<(u16, String)> {
 
 pub(super) fn is_refused(error: &Error) -> bool {
     protocol_error(error).is_some_and(|(code, _)| code == ACCESS_REFUSED)
+}
+
+/// Whether another connection has the queue for itself.
+pub(super) fn is_locked(error: &Error) -> bool {
+    protocol_error(error).is_some_and(|(code, _)| code == RESOURCE_LOCKED)
 }
 
 /// The error without the client library's words around it.

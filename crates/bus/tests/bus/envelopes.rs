@@ -215,6 +215,51 @@ async fn a_dead_letter_is_retried_as_its_sender_or_dropped_and_its_neighbours_st
 }
 
 #[tokio::test]
+async fn rubbish_that_is_settled_before_its_neighbours_costs_nobody_the_consumer() {
+    let (_, vhost) = shared().await;
+    let (bus, _, mut consumer) = ends(&vhost.url, CommandQueue::Orders).await;
+    let producer = Producer::admin(&vhost).await;
+    let mut send = async |body: String| producer.send("order.place", body).await.expect("it is sent");
+    send(order_body("A").to_string()).await;
+    let first = consumer.batch(1).await.expect("it arrives").remove(0);
+    send("rubbish".to_owned()).await;
+    send(order_body("B").to_string()).await;
+    // It comes after the rubbish, which is put aside and settled by then.
+    let second = consumer.batch(1).await.expect("it arrives").remove(0);
+    dead_letters(&bus, 1).await;
+    let settle = |delivery: holdfast_bus::Delivery| {
+        let outcomes = delivery.commands.iter().map(|command| crate::stand::decision(command, 1)).collect();
+        delivery.settle(Ok(outcomes));
+    };
+    settle(first);
+    send(order_body("C").to_string()).await;
+    let third = consumer.batch(1).await.expect("it arrives").remove(0);
+    // Were the channel closed, the second would come again first.
+    let lines = format!("{:?}", third.commands[0].body);
+    assert!(lines.contains("sku: C,") && third.delivery_count == 0, "{} {lines}", third.delivery_count);
+    settle(second);
+    settle(third);
+}
+
+#[tokio::test]
+async fn dead_letters_are_whole_for_everybody_who_looks_at_once() {
+    let (_, vhost) = shared().await;
+    let (bus, _, consumer) = ends(&vhost.url, CommandQueue::Orders).await;
+    let _worker = TestWorker::start(consumer);
+    let other = crate::stand::connect(&vhost.url).await;
+    let producer = Producer::admin(&vhost).await;
+    for number in 0..20 {
+        producer.send("order.place", format!("rubbish {number}")).await.expect("it is sent");
+    }
+    dead_letters(&bus, 20).await;
+    let looks = (0..10).map(|number| {
+        let dead = if number % 2 == 0 { bus.dead_letters() } else { other.dead_letters() };
+        async move { dead.list().await.expect("it can be listed").len() }
+    });
+    assert_eq!(futures_util::future::join_all(looks).await, [20; 10]);
+}
+
+#[tokio::test]
 async fn a_command_that_its_worker_does_not_survive_can_be_put_aside_and_its_neighbours_decided() {
     let (_, vhost) = shared().await;
     let (bus, publisher, mut consumer) = ends(&vhost.url, CommandQueue::Orders).await;
