@@ -1,72 +1,134 @@
-/**
- * A consumer is killed in a real cluster (RabbitMQ, PostgreSQL, every role a process of its own), and the board shows
- * it within 10 seconds, and its return.
- *
- * HOLDFAST_CLUSTER_CMD names the command that starts it: `holdfast-testbed cluster --port 0`, with HOLDFAST_BIN set.
- * It prints where to open the browser, how to sign in and each process's pid, starts a dead role again after a while,
- * and stops everything on SIGTERM.
- */
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-import { expect, test } from "@playwright/test";
+/** The health board of a real cluster (see cluster.ts): what dies is on it within 10 seconds, and so is its return. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, type Page, test } from "@playwright/test";
+import { connect } from "amqplib";
+import { Buyer, Cluster, STARTED_MS_MAX } from "./cluster";
 
-type Cluster = { url: string; username: string; password: string; pids: Map<string, number> };
-const STARTED_MS_MAX = 180_000;
 const SHOWN_MS_MAX = 10_000;
-/** The supervisor waits 15 s before it starts a dead role again. */
-const RESTARTED_MS_MAX = 30_000;
+/** The supervisor waits 15 s before it starts a dead role again; then it has to start. */
+const RESTARTED_MS_MAX = 40_000;
+const FOLDER = join(import.meta.dirname, "../screenshots");
 
-let running: ChildProcess | undefined;
+test.describe.configure({ mode: "serial" });
 
-function startCluster(command: string): Promise<Cluster> {
-  const child = spawn("sh", ["-c", `exec ${command}`], { stdio: ["ignore", "pipe", "inherit"] });
-  running = child;
-  const found: Cluster = { url: "", username: "", password: "", pids: new Map() };
-  return new Promise((done, fail) => {
-    const timer = setTimeout(() => fail(new Error("the cluster did not become ready")), STARTED_MS_MAX);
-    child.once("exit", (code) => fail(new Error(`the cluster ended with ${code}`)));
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      found.url = /^Holdfast runs at (\S+)/.exec(line)?.[1] ?? found.url;
-      const [, username, password] = /sign in as (\S+) with the password (\S+)/.exec(line) ?? [];
-      if (username && password) Object.assign(found, { username, password });
-      const [, name, pid] = /^\s+(\S+)\s+pid (\d+)$/.exec(line) ?? [];
-      if (name) found.pids.set(name, Number(pid));
-      if (!line.startsWith("All data is thrown away")) return;
-      clearTimeout(timer);
-      done(found);
-    });
+let cluster: Cluster;
+let buyer: Buyer;
+let board: Page;
+
+test.beforeAll(async ({ browser }) => {
+  test.setTimeout(STARTED_MS_MAX + 60_000);
+  mkdirSync(FOLDER, { recursive: true });
+  cluster = await Cluster.start();
+  buyer = await Buyer.start(cluster);
+  const context = await browser.newContext({
+    baseURL: cluster.url,
+    viewport: { width: 1440, height: 900 },
+    reducedMotion: "reduce",
   });
-}
-
-test.afterAll(async () => {
-  const child = running;
-  if (!child || child.exitCode !== null) return;
-  const gone = new Promise((done) => child.once("exit", done));
-  child.kill("SIGTERM");
-  await gone;
+  board = await context.newPage();
+  await board.goto("/sign-in?next=/health-board");
+  await board.getByLabel("Username").fill(cluster.username);
+  await board.getByLabel("Password").fill(cluster.password);
+  await board.getByRole("button", { name: "Sign in" }).click();
+  await allIsWell(60_000);
 });
 
-test("the board shows a killed consumer within 10 seconds, and its return", async ({ browser }) => {
-  test.setTimeout(STARTED_MS_MAX + 90_000);
-  const command = process.env.HOLDFAST_CLUSTER_CMD;
-  if (!command) throw new Error("HOLDFAST_CLUSTER_CMD must name the command that starts the cluster");
-  const cluster = await startCluster(command);
-  const page = await (await browser.newContext({ baseURL: cluster.url })).newPage();
-  await page.goto("/sign-in?next=/health-board");
-  await page.getByLabel("Username").fill(cluster.username);
-  await page.getByLabel("Password").fill(cluster.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await expect(page.getByRole("heading", { name: "Everything is up" })).toBeVisible({ timeout: 20_000 });
-  const victim = cluster.pids.get("stock");
-  if (!victim) throw new Error(`the cluster names no process "stock": ${[...cluster.pids.keys()]}`);
-  process.kill(victim, "SIGKILL");
-  await expect(page.getByRole("article", { name: "stock: down" })).toBeVisible({
-    timeout: SHOWN_MS_MAX,
+test.afterAll(async () => {
+  test.setTimeout(120_000);
+  await board?.context().close();
+  await buyer?.stop();
+  await cluster?.stop();
+});
+
+function role(name: string) {
+  return board.getByRole("article", { name });
+}
+
+async function allIsWell(timeout: number) {
+  await expect(board.getByRole("heading", { name: "Everything is up" })).toBeVisible({ timeout });
+}
+
+/** Wide and phone, light and dark; the whole page, so that people can look at all of it. */
+async function photograph(name: string) {
+  const looks = [
+    { name: "light-wide", colorScheme: "light", viewport: { width: 1440, height: 900 } },
+    { name: "dark-wide", colorScheme: "dark", viewport: { width: 1440, height: 900 } },
+    { name: "light-phone", colorScheme: "light", viewport: { width: 390, height: 844 } },
+  ] as const;
+  for (const look of looks) {
+    await board.emulateMedia({ colorScheme: look.colorScheme });
+    await board.setViewportSize(look.viewport);
+    await board.screenshot({ path: join(FOLDER, `${name}-${look.name}.png`), fullPage: true });
+  }
+  await board.setViewportSize({ width: 1440, height: 900 });
+}
+
+test("the board of a cluster at work shows every role, queue and store", async () => {
+  test.setTimeout(60_000);
+  for (const name of ["gateway", "orders", "items", "stock", "relay", "monitor", "postgres", "broker"]) {
+    await expect(role(`${name}: up`)).toBeVisible();
+  }
+  for (const name of ["orders", "gateway"])
+    await expect(role(`${name}: up`).getByRole("listitem")).toHaveCount(2);
+  const queues = board.getByRole("group", { name: "Queues" });
+  for (const name of ["orders", "items", "stock"]) {
+    await expect(queues.getByRole("row", { name: `holdfast.${name}` })).toBeVisible();
+  }
+  // Orders are placed all the time, and what the broker counts of them arrives here.
+  const inAndOut = queues.getByRole("row", { name: "holdfast.orders" }).getByRole("cell");
+  await expect(inAndOut.nth(3)).toHaveText(/[1-9]/, { timeout: 20_000 });
+  await expect(inAndOut.nth(4)).toHaveText(/[1-9]/, { timeout: 20_000 });
+  await photograph("cluster-up");
+});
+
+test("the board shows a killed consumer within 10 seconds, and its return", async () => {
+  test.setTimeout(120_000);
+  cluster.kill("stock");
+  await expect(role("stock: down")).toBeVisible({ timeout: SHOWN_MS_MAX });
+  await expect(board.getByRole("heading", { name: "Degraded" })).toBeVisible();
+  await expect(board.getByText("stock is down", { exact: true })).toBeVisible();
+  await photograph("cluster-stock-down");
+  // Nobody works on the stock, and orders flow all the same.
+  const before = buyer.accepted;
+  await expect.poll(() => buyer.accepted).toBeGreaterThan(before + 10);
+  await expect(role("stock: up")).toBeVisible({ timeout: RESTARTED_MS_MAX });
+  await allIsWell(SHOWN_MS_MAX);
+  await expect(board.getByText(/stock-1 is down/)).toBeVisible();
+  expect(buyer.refused).toEqual([]);
+});
+
+test("the death of one of two is told as that, and the other one goes on", async () => {
+  test.setTimeout(120_000);
+  cluster.kill("orders-1");
+  await expect(role("orders: partly down")).toBeVisible({ timeout: SHOWN_MS_MAX });
+  await expect(board.getByText("1 of 2 orders down", { exact: true })).toBeVisible();
+  await photograph("cluster-standby-down");
+  const before = buyer.accepted;
+  await expect.poll(() => buyer.accepted, { timeout: 20_000 }).toBeGreaterThan(before + 10);
+  await expect(role("orders: up")).toBeVisible({ timeout: RESTARTED_MS_MAX });
+  await allIsWell(SHOWN_MS_MAX);
+});
+
+test("a command that nobody understands is listed, sent again in vain, and dropped", async () => {
+  test.setTimeout(90_000);
+  const producer = await connect(cluster.producers);
+  const channel = await producer.createConfirmChannel();
+  channel.publish("holdfast.commands", "order.place", Buffer.from("this is no JSON"), {
+    contentType: "application/json",
+    userId: new URL(cluster.producers).username,
   });
-  await expect(page.getByRole("heading", { name: /^(Degraded|Down)$/ })).toBeVisible();
-  await expect(page.getByRole("article", { name: "stock: up" })).toBeVisible({ timeout: RESTARTED_MS_MAX });
-  await expect(page.getByRole("heading", { name: "Everything is up" })).toBeVisible({
-    timeout: SHOWN_MS_MAX,
-  });
-  await page.context().close();
+  await channel.waitForConfirms();
+  await producer.close();
+  const letters = board.getByRole("region", { name: "Dead letters" });
+  const letter = letters.getByRole("listitem").filter({ hasText: "this is no JSON" });
+  await expect(letter).toBeVisible({ timeout: 15_000 });
+  await photograph("cluster-dead-letter");
+  await letter.getByRole("button", { name: "Retry" }).click();
+  await expect(board.getByText("Sent again")).toBeVisible();
+  // It is no better than before: a worker lays it aside again.
+  await expect(letter).toHaveCount(1, { timeout: 15_000 });
+  await letter.getByRole("button", { name: "Drop" }).click();
+  await board.getByRole("dialog").getByRole("button", { name: "Drop" }).click();
+  await expect(letters.getByText("None.")).toBeVisible({ timeout: 15_000 });
 });

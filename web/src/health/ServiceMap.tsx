@@ -1,32 +1,36 @@
 /** The services as a map: who hands work to whom, and how much waits on the way. */
 import type { Health } from "../api/types";
-import { formatMs, formatNumber, formatRate } from "../format";
+import { formatCompact, formatMs, formatNumber, formatRate } from "../format";
 import classes from "./ServiceMap.module.css";
-import { findRole, LIGHT_WORDS, type Light, queuesOf, roleLight } from "./state";
+import { findRole, isAbandoned, LIGHT_WORDS, type Light, queuesOf, roleLight } from "./state";
 
-const WIDTH = 1120;
-const HEIGHT = 342;
-const BOX = { w: 156, h: 62 };
+const WIDTH = 1200;
+const HEIGHT = 372;
+const BOX = { w: 196, h: 92 };
+const PILL = { w: 124, h: 50 };
 
 type Place = { x: number; y: number };
 const PLACES: Record<string, Place> = {
-  gateway: { x: 20, y: 140 },
-  orders: { x: 380, y: 20 },
-  items: { x: 380, y: 140 },
-  stock: { x: 380, y: 260 },
-  database: { x: 668, y: 140 },
-  relay: { x: 944, y: 20 },
-  projector: { x: 944, y: 140 },
-  monitor: { x: 944, y: 260 },
+  gateway: { x: 6, y: 140 },
+  orders: { x: 386, y: 6 },
+  items: { x: 386, y: 140 },
+  stock: { x: 386, y: 274 },
+  database: { x: 692, y: 140 },
+  relay: { x: 998, y: 6 },
+  projector: { x: 998, y: 140 },
+  monitor: { x: 998, y: 274 },
 };
 
 const WORKERS = ["orders", "items", "stock"];
 const FOLLOWERS = ["relay", "projector", "monitor"];
+/** A shop is whole without these: they are drawn where they run. */
+const OPTIONAL = ["projector"];
 
 export function ServiceMap({ health }: { health: Health }) {
+  const followers = FOLLOWERS.filter((role) => !OPTIONAL.includes(role) || findRole(health, role));
   const store = health.stores.find((s) => /data|post|sql|store/i.test(s.name)) ?? health.stores[0];
   const storeLight: Light = store ? store.status : "none";
-  const spoken = [...["gateway"], ...WORKERS, ...FOLLOWERS].map(
+  const spoken = [...["gateway"], ...WORKERS, ...followers].map(
     (r) => `${r} ${LIGHT_WORDS[roleLight(findRole(health, r))]}`,
   );
   return (
@@ -49,7 +53,7 @@ export function ServiceMap({ health }: { health: Health }) {
             light={roleLight(findRole(health, role))}
           />
         ))}
-        {FOLLOWERS.map((role) => (
+        {followers.map((role) => (
           <Edge
             key={role}
             from={right("database")}
@@ -57,7 +61,7 @@ export function ServiceMap({ health }: { health: Health }) {
             light={roleLight(findRole(health, role))}
           />
         ))}
-        {["gateway", ...WORKERS, ...FOLLOWERS].map((role) => (
+        {["gateway", ...WORKERS, ...followers].map((role) => (
           <RoleBox key={role} health={health} role={role} />
         ))}
         <Box
@@ -96,22 +100,29 @@ function QueueEdge({ health, role }: { health: Health; role: string }) {
   const from = right("gateway");
   const to = left(role);
   const ready = queues.reduce((sum, q) => sum + q.ready, 0);
-  const consumers = queues.reduce((sum, q) => sum + q.consumers, 0);
+  const counted = queues.some((q) => q.publish_rate !== null);
   const rate = queues.reduce((sum, q) => sum + (q.publish_rate ?? 0), 0);
   const own = roleLight(findRole(health, role));
-  const light: Light = queues.length > 0 && consumers === 0 ? "down" : own;
-  const x = to.x - 74;
+  const abandoned = queues.some(isAbandoned);
+  const light: Light = abandoned ? "down" : own;
+  const pill = { x: to.x - PILL.w - 20, y: to.y - PILL.h / 2 };
   return (
     <>
       <path d={curve(from, to)} className={classes.edge} data-light={light} />
       {queues.length > 0 && (
-        <g transform={`translate(${x - 44} ${to.y - 17})`}>
-          <rect width="88" height="34" rx="9" className={classes.queue} data-light={light} />
-          <text x="44" y="15" className={classes.queueCount} textAnchor="middle">
-            {formatNumber(ready)} waiting
+        <g transform={`translate(${pill.x} ${pill.y})`}>
+          <rect width={PILL.w} height={PILL.h} rx="12" className={classes.queue} data-light={light} />
+          <text x={PILL.w / 2} y="22" className={classes.queueCount} textAnchor="middle">
+            {formatCompact(ready)} waiting
           </text>
-          <text x="44" y="28" className={classes.queueRate} textAnchor="middle">
-            {formatRate(rate)}/s
+          <text
+            x={PILL.w / 2}
+            y="40"
+            className={classes.queueRate}
+            data-light={abandoned ? "down" : undefined}
+            textAnchor="middle"
+          >
+            {abandoned ? "no consumer" : counted ? `${formatRate(rate)} / s` : "in this process"}
           </text>
         </g>
       )}
@@ -126,7 +137,7 @@ function RoleBox({ health, role }: { health: Health; role: string }) {
   const light = roleLight(found);
   const behind = role === "relay" ? health.lag.relay_events : 0;
   const good = behind > 0 ? `${formatNumber(behind)} behind` : `${up} of ${all} up`;
-  const note = all === 0 ? "not running" : light === "down" ? "down" : good;
+  const note = all === 0 ? "not running" : light === "down" ? "DOWN" : good;
   return <Box place={PLACES[role] as Place} light={light} name={role} note={note} />;
 }
 
@@ -145,12 +156,12 @@ function Box({
 }) {
   return (
     <g transform={`translate(${place.x} ${place.y})`}>
-      <rect width={BOX.w} height={BOX.h} rx={round ? 31 : 14} className={classes.box} data-light={light} />
-      <circle cx={round ? 28 : 22} cy={BOX.h / 2} r="7" className={classes.lamp} data-light={light} />
-      <text x={round ? 46 : 40} y="27" className={classes.name}>
+      <rect width={BOX.w} height={BOX.h} rx={round ? 46 : 18} className={classes.box} data-light={light} />
+      <circle cx={round ? 36 : 30} cy={BOX.h / 2} r="10" className={classes.lamp} data-light={light} />
+      <text x={round ? 58 : 52} y="43" className={classes.name} data-light={light}>
         {name}
       </text>
-      <text x={round ? 46 : 40} y="46" className={classes.note} data-light={light}>
+      <text x={round ? 58 : 52} y="68" className={classes.note} data-light={light}>
         {note}
       </text>
     </g>

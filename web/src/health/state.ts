@@ -1,5 +1,5 @@
 /** What the board concludes from the health document. */
-import type { Health, RoleHealth } from "../api/types";
+import type { Health, QueueHealth, RoleHealth } from "../api/types";
 
 export type Light = "up" | "degraded" | "down" | "none";
 
@@ -19,6 +19,25 @@ export function queuesOf(health: Health, role: string) {
   return health.queues.filter((q) => q.name === `holdfast.${role}` || q.name.startsWith(`holdfast.${role}.`));
 }
 
+/** Dead letters and the log of events wait for whoever wants them; commands need somebody who works on them. */
+export function isAbandoned(queue: QueueHealth): boolean {
+  return queue.consumers === 0 && !/\.(dead|events)\b/.test(queue.name);
+}
+
+/** The database, and the broker, of which the document speaks only while it is away. */
+export function storesOf(health: Health): { name: string; light: Light; latencyMs: number | null }[] {
+  const stores = health.stores.map((s) => ({ name: s.name, light: s.status, latencyMs: s.latency_ms }));
+  const counted = health.queues.some((queue) => queue.publish_rate !== null);
+  const named = stores.some((store) => store.name === "broker");
+  return counted && !named ? [...stores, { name: "broker", light: "up", latencyMs: null }] : stores;
+}
+
+/** `HOST-ROLES-N`, where the host's own name may have dashes too. */
+export function instanceName(id: string): { name: string; host: string } {
+  const found = /^(.+)-([a-z]+(?:\+[a-z]+)*-\d+)$/.exec(id);
+  return found ? { name: found[2] ?? id, host: found[1] ?? "" } : { name: id, host: "" };
+}
+
 export const LIGHT_WORDS: Record<Light, string> = {
   up: "up",
   degraded: "partly down",
@@ -26,23 +45,27 @@ export const LIGHT_WORDS: Record<Light, string> = {
   none: "not running",
 };
 
-/** Everything that is not as it should be, in words, the worst first. */
-export function troubles(health: Health): string[] {
-  const found: string[] = [];
-  for (const role of health.roles) {
-    const light = roleLight(role);
-    if (light === "down") found.push(`${role.role} is down`);
-  }
-  for (const store of health.stores) if (store.status === "down") found.push(`${store.name} is down`);
+export type Trouble = { what: string; grave: boolean };
+
+/** Everything that is not as it should be, in words, the worst first. Grave: nobody else does this work. */
+export function troubles(health: Health): Trouble[] {
+  const found: Trouble[] = [];
+  const grave = (what: string) => found.push({ what, grave: true });
+  const light = (what: string) => found.push({ what, grave: false });
+  if (health.roles.length === 0) light("no monitor has told anything yet");
+  if (health.audit.oversold > 0) grave(`${health.audit.oversold} oversold`);
+  for (const store of health.stores) if (store.status === "down") grave(`${store.name} is down`);
+  const dead = health.roles.filter((role) => roleLight(role) === "down").map((role) => role.role);
+  for (const role of dead) grave(`${role} is down`);
   for (const queue of health.queues) {
-    const dead = queue.name.endsWith(".dead") || queue.name.includes(".events");
-    if (queue.consumers === 0 && !dead) found.push(`${queue.name} has no consumer`);
+    // Where the role is known to be down its queue says nothing new.
+    if (isAbandoned(queue) && !dead.some((role) => queue.name.startsWith(`holdfast.${role}`)))
+      grave(`${queue.name} has no consumer`);
   }
   for (const role of health.roles) {
     if (roleLight(role) !== "degraded") continue;
     const down = role.instances.filter((i) => i.status === "down").length;
-    found.push(`${down} of ${role.instances.length} ${role.role} down`);
+    light(`${down} of ${role.instances.length} ${role.role} down`);
   }
-  if (health.audit.oversold > 0) found.push(`${health.audit.oversold} oversold`);
   return found;
 }
