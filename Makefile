@@ -63,9 +63,12 @@ test-rust:
 test-api:
 	tests/api-fuzz.sh $(DEBUG)
 
-test-web: web/node_modules
-	cargo build --locked --bin holdfast
-	cd web && HOLDFAST_BIN=$(DEBUG) npm test
+# In a real browser, against the real binary; and the health board against a cluster whose consumers are killed.
+CLUSTER := $(abspath $(TARGET))/debug/holdfast-testbed cluster --bin $(DEBUG) --logs $(abspath $(TARGET))/cluster-logs --port 0
+test-web: web web/node_modules
+	crates/testbed/ensure-servers.sh rabbitmq-server postgresql haproxy chromium
+	cargo build --locked --bin holdfast --bin holdfast-testbed
+	cd web && HOLDFAST_BIN=$(DEBUG) HOLDFAST_CLUSTER_CMD="$(CLUSTER)" npm test
 
 clean:
 	rm -rf web/dist web/node_modules

@@ -127,8 +127,8 @@ function Figures({ health }: { health: Health }) {
       <Figure name="p50" value={formatMs(s?.latency.p50_ms)} />
       <Figure name="p99" value={formatMs(s?.latency.p99_ms)} />
       <Figure name="Waiting in queues" value={formatNumber(waiting)} />
-      <Figure name="Relay lag, events" value={formatNumber(health.lag.relay_events)} />
-      <Figure name="Read model lag, events" value={formatNumber(health.lag.read_model_events)} />
+      <Figure name="Relay lag" value={formatNumber(health.lag.relay_events)} />
+      <Figure name="Read model lag" value={formatNumber(health.lag.read_model_events)} />
       <Figure name="Dead letters" value={formatNumber(health.dead_letters)} bad={health.dead_letters > 0} />
       <Figure name="Oversold" value={formatNumber(health.audit.oversold)} bad={health.audit.oversold > 0} />
     </dl>

@@ -28,8 +28,9 @@ export function Incidents({ incidents, now }: { incidents: Incident[]; now: numb
                   <time dateTime={incident.from} title={formatExactTime(incident.from)}>
                     {formatClock(incident.from)}
                   </time>
-                  {incident.to ? ", lasted " : ", since "}
+                  {incident.to ? ", lasted " : ", for "}
                   {formatSpan(end - Date.parse(incident.from))}
+                  {incident.to ? "" : " now"}
                 </div>
               </li>
             );
@@ -55,7 +56,8 @@ function Strip({ incidents, now }: { incidents: Incident[]; now: number }) {
             <i
               key={`${incident.what}-${incident.from}`}
               data-open={incident.to ? undefined : true}
-              style={{ left: `${left}%`, width: `${right - left}%` }}
+              // Held at its end: a short one that has just begun must not fall off the edge.
+              style={{ right: `${100 - right}%`, width: `${right - left}%` }}
             />
           );
         })}

@@ -3,12 +3,17 @@ import type { ReactNode } from "react";
 import type { Health } from "../api/types";
 import { formatExactTime, formatMs, formatSpan } from "../format";
 import classes from "./HealthBoard.module.css";
-import { instanceName, LIGHT_WORDS, type Light, roleLight, storesOf } from "./state";
+import { instanceName, LIGHT_WORDS, type Light, roleLight } from "./state";
+
+/** As the work flows, and as on the map; what else there may be comes last. */
+const ORDER = ["gateway", "orders", "items", "stock", "relay", "projector", "monitor"];
+const place = (role: string) => (ORDER.includes(role) ? ORDER.indexOf(role) : ORDER.length);
 
 export function Roles({ health, now }: { health: Health; now: number }) {
+  const roles = [...health.roles].sort((a, b) => place(a.role) - place(b.role));
   return (
     <section aria-label="Roles and stores" className={classes.roles}>
-      {health.roles.map((role) => (
+      {roles.map((role) => (
         <Card key={role.role} name={role.role} light={roleLight(role)}>
           {role.instances.map((instance) => {
             const { name, host } = instanceName(instance.id);
@@ -26,13 +31,13 @@ export function Roles({ health, now }: { health: Health; now: number }) {
           })}
         </Card>
       ))}
-      {storesOf(health).map((store) => (
-        <Card key={store.name} name={store.name} light={store.light}>
-          <li data-light={store.light}>
+      {health.stores.map((store) => (
+        <Card key={store.name} name={store.name} light={store.status}>
+          <li data-light={store.status}>
             <span className={classes.instance}>
-              {store.light !== "up" ? "does not answer" : store.latencyMs === null ? "answers" : "answers in"}
+              {store.latency_ms === null ? "does not answer" : "answers in"}
             </span>
-            {store.latencyMs !== null && <span className="num">{formatMs(store.latencyMs)}</span>}
+            {store.latency_ms !== null && <span className="num">{formatMs(store.latency_ms)}</span>}
           </li>
         </Card>
       ))}

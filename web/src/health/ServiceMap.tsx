@@ -12,10 +12,10 @@ const PILL = { w: 124, h: 50 };
 type Place = { x: number; y: number };
 const PLACES: Record<string, Place> = {
   gateway: { x: 6, y: 140 },
-  orders: { x: 386, y: 6 },
-  items: { x: 386, y: 140 },
-  stock: { x: 386, y: 274 },
-  database: { x: 692, y: 140 },
+  orders: { x: 412, y: 6 },
+  items: { x: 412, y: 140 },
+  stock: { x: 412, y: 274 },
+  database: { x: 705, y: 140 },
   relay: { x: 998, y: 6 },
   projector: { x: 998, y: 140 },
   monitor: { x: 998, y: 274 },
@@ -105,7 +105,7 @@ function QueueEdge({ health, role }: { health: Health; role: string }) {
   const own = roleLight(findRole(health, role));
   const abandoned = queues.some(isAbandoned);
   const light: Light = abandoned ? "down" : own;
-  const pill = { x: to.x - PILL.w - 20, y: to.y - PILL.h / 2 };
+  const pill = { x: to.x - PILL.w - 24, y: to.y - PILL.h / 2 };
   return (
     <>
       <path d={curve(from, to)} className={classes.edge} data-light={light} />

@@ -24,14 +24,6 @@ export function isAbandoned(queue: QueueHealth): boolean {
   return queue.consumers === 0 && !/\.(dead|events)\b/.test(queue.name);
 }
 
-/** The database, and the broker, of which the document speaks only while it is away. */
-export function storesOf(health: Health): { name: string; light: Light; latencyMs: number | null }[] {
-  const stores = health.stores.map((s) => ({ name: s.name, light: s.status, latencyMs: s.latency_ms }));
-  const counted = health.queues.some((queue) => queue.publish_rate !== null);
-  const named = stores.some((store) => store.name === "broker");
-  return counted && !named ? [...stores, { name: "broker", light: "up", latencyMs: null }] : stores;
-}
-
 /** `HOST-ROLES-N`, where the host's own name may have dashes too. */
 export function instanceName(id: string): { name: string; host: string } {
   const found = /^(.+)-([a-z]+(?:\+[a-z]+)*-\d+)$/.exec(id);
@@ -67,5 +59,7 @@ export function troubles(health: Health): Trouble[] {
     const down = role.instances.filter((i) => i.status === "down").length;
     light(`${down} of ${role.instances.length} ${role.role} down`);
   }
-  return found;
+  if (found.length > 0 || health.status === "up") return found;
+  // Something that this page knows no words of its own for.
+  return health.incidents.filter(({ to }) => !to).map(({ what }) => ({ what, grave: false }));
 }
