@@ -3,6 +3,9 @@
 #   make test   every test, with real servers and a real browser; installs or names what is missing
 #   make check  format, lints, unit tests: before each commit
 #   make build  the pages and the release binary
+#   make bench    the speed table of bench/RESULTS.md, about 35 minutes; QUICK=1: five, figures only roughly right
+#   make bench-micro  micro-benchmarks of the rules, the encodings and the read model
+#   make check-speed  instruction counts of one fixed workload against the recorded ones; RECORD=1 records them
 #   make cluster  the services as processes over RabbitMQ and PostgreSQL, on this machine
 
 SHELL := bash
@@ -11,7 +14,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/holdfast
 DEBUG := $(abspath $(TARGET))/debug/holdfast
 
-.PHONY: run build cluster web check check-rust check-web test test-rust test-web test-api servers clean
+.PHONY: run build cluster web check check-rust check-web test test-rust test-web test-api servers clean bench bench-micro check-speed
 
 run: build
 	$(RELEASE) serve --demo
@@ -78,3 +81,17 @@ clean:
 cluster: servers web
 	cargo build --release --locked --bin holdfast --bin holdfast-testbed
 	$(TARGET)/release/holdfast-testbed cluster --bin $(TARGET)/release/holdfast
+
+# Wants an idle machine. BENCH passes more: make bench BENCH="--rows orders,reads --modes embedded".
+bench:
+	crates/testbed/ensure-servers.sh rabbitmq-server postgresql redis-server
+	cargo build --release --locked --bin holdfast --bin holdfast-compare
+	$(TARGET)/release/holdfast-compare table --bin $(TARGET)/release/holdfast $(if $(QUICK),--quick) $(BENCH)
+
+bench-micro:
+	cargo bench --locked -p holdfast-compare
+
+check-speed:
+	@command -v valgrind >/dev/null || { echo "valgrind is missing: apt-get install valgrind"; exit 1; }
+	cargo build --release --locked --bin holdfast-compare --bin workload
+	$(TARGET)/release/holdfast-compare instructions --workload $(TARGET)/release/workload $(if $(RECORD),--record)

@@ -10,6 +10,7 @@ mod declare;
 mod envelope;
 mod events;
 mod link;
+pub mod measure;
 mod morgue;
 mod publish;
 mod replies;

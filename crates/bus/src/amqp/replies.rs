@@ -131,7 +131,7 @@ async fn receive(
 }
 
 /// Outcomes in their order. What a worker could not even read is an outcome here: it will never be decided.
-fn read(body: &[u8]) -> Option<Vec<Outcome>> {
+pub(super) fn read(body: &[u8]) -> Option<Vec<Outcome>> {
     if let Ok(outcomes) = serde_json::from_slice(body) {
         return Some(outcomes);
     }

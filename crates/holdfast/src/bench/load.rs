@@ -157,6 +157,8 @@ pub struct Tally {
     pub reads: Latencies,
     /// Of requests that were refused (503, 429).
     pub refused: Latencies,
+    /// The same from when they were sent: what the server took to refuse, without the wait for a free connection.
+    pub refusing: Latencies,
     pub accepted: u64,
     pub rejected: u64,
     /// Answers other than the good one, by status and code; orders of a batch count one by one.
@@ -176,6 +178,7 @@ impl Tally {
             orders: latencies(),
             reads: latencies(),
             refused: latencies(),
+            refusing: latencies(),
             accepted: 0,
             rejected: 0,
             codes: BTreeMap::new(),
@@ -191,6 +194,7 @@ impl Tally {
             (&mut self.orders, other.orders),
             (&mut self.reads, other.reads),
             (&mut self.refused, other.refused),
+            (&mut self.refusing, other.refusing),
         ] {
             sum.add(part).expect("histograms that grow take every value");
         }
@@ -255,6 +259,7 @@ impl Worker {
     /// Reads an item; answers whether that was refused.
     async fn read(&mut self, begin: Instant) -> bool {
         let path = self.plan.shop.paths[self.dice.below(self.plan.wish.skus)].clone();
+        let sent = Instant::now();
         let answer = self.connection.send(Ask::public(path)).await;
         let took = micros(begin.elapsed());
         match answer {
@@ -264,6 +269,7 @@ impl Worker {
             }
             Ok(reply) => {
                 record(&mut self.tally.refused, took);
+                record(&mut self.tally.refusing, micros(sent.elapsed()));
                 self.tally.count(reply.status.as_u16(), &reply.code());
             }
             Err(broken) => self.tally.count("-", broken.code()),
@@ -280,8 +286,10 @@ impl Worker {
             None => Ask::post(Uri::from_static("/v1/orders"), self.basket.single(&plan.shop.skus)),
             Some(_) => Ask::post(Uri::from_static("/v1/orders/batch"), self.basket.batch(&plan.shop.skus)),
         };
+        let sent = Instant::now();
         let answer = self.connection.send(ask).await;
         let took = micros(begin.elapsed());
+        let answered = micros(sent.elapsed());
         let ids = self.basket.ids();
         let (status, fates) = match answer {
             Ok(reply) => {
@@ -295,6 +303,9 @@ impl Worker {
             fates.iter().all(|fate| matches!(fate, Fate::Refused(_) | Fate::Failed(_) | Fate::Unknown(_)));
         let latencies = if refused { &mut self.tally.refused } else { &mut self.tally.orders };
         record(latencies, took);
+        if refused {
+            record(&mut self.tally.refusing, answered);
+        }
         for (index, fate) in fates.into_iter().enumerate() {
             self.settle(index, &status, fate);
         }

@@ -9,17 +9,20 @@ mod report;
 mod settle;
 mod shop;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use books::Shelf;
 use client::{Connection, Target};
 use hyper::header::HeaderValue;
 use load::{Live, Mode, Pace, Plan, SAMPLE_MAX, Tally};
 use orders::Wish;
 use report::Report;
 use serde_json::json;
+use shop::Shop;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -49,9 +52,18 @@ pub struct BenchArgs {
     /// Items to make and to spread the load over
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=9_999_999))]
     skus: u32,
+    /// Use the items PREFIX-0000000, PREFIX-0000001 … that are there already, instead of making new ones
+    #[arg(long, value_name = "PREFIX")]
+    existing: Option<String>,
+    /// `reads`: the lines of this file are the paths to read, instead of items
+    #[arg(long, value_name = "FILE", conflicts_with = "existing")]
+    paths: Option<PathBuf>,
     /// Put all the load on one of them
     #[arg(long)]
     hot: bool,
+    /// The server keeps no books (a bare one to compare with): leave them alone
+    #[arg(long, hide = true)]
+    no_books: bool,
     /// Lines an order, of one unit each
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=200))]
     lines: u16,
@@ -85,8 +97,8 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let target = Target::new(&args.url, &args.api_key)?;
     let connections = usize::from(args.connections);
     let skus = usize::try_from(args.skus).context("--skus")?;
-    eprintln!("making {skus} items at {} ...", args.url);
-    let (shop, before) = shop::set_up(&target, skus, args.stock, connections).await?;
+    let (shop, before) = shop_of(&args, &target, skus).await?;
+    let skus = shop.choices();
 
     let mut ready = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -125,6 +137,9 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     sample.truncate(SAMPLE_MAX);
     report.tally = tally;
 
+    if args.no_books {
+        return tell(&args, &report, measured);
+    }
     let settled = settle::doubts(&target, &plan, doubts, connections).await?;
     report.settled = (settled.accepted, settled.rejected);
     report.wrong.extend(settled.lost.iter().map(|(id, why)| format!("order {id} is LOST: {why}")));
@@ -140,7 +155,11 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let lost = settle::read_back(&target, &sample, position.as_ref()).await;
     report.wrong.extend(lost.iter().map(|(id, why)| format!("order {id} is LOST: {why}")));
     report.sample = sample.len();
+    tell(&args, &report, measured)
+}
 
+/// Prints the result; an error if it is none, or not a good one.
+fn tell(args: &BenchArgs, report: &Report, measured: bool) -> anyhow::Result<()> {
     if args.json {
         println!("{:#}", report.json());
     } else {
@@ -151,6 +170,31 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         bail!("the server's books are wrong ({} differences), first: {first}", report.wrong.len());
     }
     Ok(())
+}
+
+/// The items to load and their stock before it; none where there are no books to check.
+async fn shop_of(
+    args: &BenchArgs,
+    target: &Arc<Target>,
+    skus: usize,
+) -> anyhow::Result<(Arc<Shop>, Vec<Shelf>)> {
+    if let Some(file) = &args.paths {
+        ensure!(args.mode == Mode::Reads, "--paths: only for reads");
+        let text = std::fs::read_to_string(file).with_context(|| format!("--paths: {}", file.display()))?;
+        return Ok((Arc::new(Shop::of_paths(&text).context("--paths")?), Vec::new()));
+    }
+    if let Some(prefix) = &args.existing {
+        let shop = Arc::new(Shop::named(prefix, skus)?);
+        let before = if args.no_books { Vec::new() } else { shop::stock(target, &shop, None).await? };
+        ensure!(
+            args.no_books || before.len() == skus,
+            "--existing: {} is not there",
+            shop.skus[before.len()]
+        );
+        return Ok((shop, before));
+    }
+    eprintln!("making {skus} items at {} ...", args.url);
+    shop::set_up(target, skus, args.stock, usize::from(args.connections)).await
 }
 
 /// Runs all connections to the end; answers with what they saw together and the seconds that it took.
@@ -250,6 +294,7 @@ mod tests {
             "--skus 0",
             "--lines 201",
             "--stock 0",
+            "--existing a --paths b",
         ];
         for wrong in bad {
             assert!(args(&format!("bench orders --api-key k {wrong}")).is_err(), "{wrong}");

@@ -68,6 +68,7 @@ impl Report {
                 "orders": Quantiles::of(&tally.orders),
                 "reads": Quantiles::of(&tally.reads),
                 "refused": Quantiles::of(&tally.refused),
+                "refusing": Quantiles::of(&tally.refusing),
             },
             "codes": tally.codes,
             "doubts": {"accepted": self.settled.0, "rejected": self.settled.1},

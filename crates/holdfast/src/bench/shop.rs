@@ -31,6 +31,28 @@ pub struct Shop {
     pub paths: Vec<Uri>,
 }
 
+impl Shop {
+    /// Items called PREFIX-0000000 and so on.
+    pub fn named(prefix: &str, skus: usize) -> anyhow::Result<Self> {
+        let skus: Vec<String> = (0..skus).map(|n| format!("{prefix}-{n:07}")).collect();
+        let paths: Result<Vec<Uri>, _> = skus.iter().map(|sku| format!("/v1/items/{sku}").parse()).collect();
+        Ok(Self { skus, paths: paths.context("an item's path")? })
+    }
+
+    /// No items, but paths to read: one a line.
+    pub fn of_paths(text: &str) -> anyhow::Result<Self> {
+        let path = |line: &str| line.parse().with_context(|| format!("{line:?} is not a path"));
+        let paths: Vec<Uri> = text.lines().map(path).collect::<anyhow::Result<_>>()?;
+        ensure!(!paths.is_empty(), "there is no path to read");
+        Ok(Self { skus: Vec::new(), paths })
+    }
+
+    /// Things to choose from.
+    pub fn choices(&self) -> usize {
+        self.paths.len()
+    }
+}
+
 /// Creates the items, `connections` at a time, and waits until the stock of all of them is readable. Answers with the
 /// shop and its first stock.
 pub async fn set_up(
@@ -40,10 +62,7 @@ pub async fn set_up(
     connections: usize,
 ) -> anyhow::Result<(Arc<Shop>, Vec<Shelf>)> {
     let run = Uuid::new_v4().simple().to_string();
-    let name = |n| format!("bench-{}-{n:07}", &run[..12]);
-    let skus: Vec<String> = (0..skus).map(name).collect();
-    let paths: Result<Vec<Uri>, _> = skus.iter().map(|sku| format!("/v1/items/{sku}").parse()).collect();
-    let shop = Arc::new(Shop { skus, paths: paths.context("an item's path")? });
+    let shop = Arc::new(Shop::named(&format!("bench-{}", &run[..12]), skus)?);
 
     let mut first = Connection::new(target.clone());
     let location = Arc::new(location(&mut first).await?);

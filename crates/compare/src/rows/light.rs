@@ -1,0 +1,28 @@
+//! An order of one at light load: what a single buyer waits.
+
+use crate::load::Load;
+use crate::results::{Entry, Runs, Target, Unit};
+use crate::stand::{Mode, Stand};
+use crate::table::Table;
+
+const PER_SECOND: u64 = 100;
+const CONNECTIONS: usize = 16;
+
+pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result<()> {
+    let (mut p50, mut p99) = (Runs::new(Unit::Millis), Runs::new(Unit::Millis));
+    let load = Load::orders(CONNECTIONS).rate(PER_SECOND);
+    for run in 1..=table.runs {
+        table.turn(&format!("one order at a time, {PER_SECOND}/s, {}, run {run}", mode.name())).await;
+        let measured = load.run(&table.bin, &stand.target(), table.duration).await?;
+        p50.push(measured.millis("orders", "p50")?);
+        p99.push(measured.millis("orders", "p99")?);
+    }
+    let (p50_max, p99_max) = match mode {
+        Mode::Embedded => (1.0, 8.0),
+        Mode::Distributed => (4.0, 20.0),
+    };
+    let work = format!("order of 1 at {PER_SECOND}/s, {}", mode.name());
+    table.results.add(Entry::new(format!("{work}: p50"), p50).target(Target::AtMost(p50_max)));
+    table.results.add(Entry::new(format!("{work}: p99"), p99).target(Target::AtMost(p99_max)));
+    Ok(())
+}
