@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the servers that the tests start by themselves, if any is missing: `ensure-servers.sh [PACKAGE...]`.
+# Installs the servers and tools that the tests start by themselves, if any is missing: `ensure-servers.sh [PACKAGE...]`.
 # Idempotent, and quick when all is there. As root or with password-less sudo it installs them without letting Debian start
 # their services; otherwise it prints the one line that does, and fails.
 set -eu
@@ -11,7 +11,7 @@ need() { # PACKAGE PATTERN: some file must match the pattern
     done
     missing="$missing $1"
 }
-for package in ${*:-rabbitmq-server postgresql redis-server prometheus haproxy chromium}; do
+for package in ${*:-rabbitmq-server postgresql redis-server prometheus haproxy chromium python3-venv curl}; do
     case $package in
     rabbitmq-server) need rabbitmq-server '/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server' ;;
     postgresql) need postgresql '/usr/lib/postgresql/*/bin/postgres' ;;
@@ -19,6 +19,9 @@ for package in ${*:-rabbitmq-server postgresql redis-server prometheus haproxy c
     prometheus) need prometheus /usr/bin/prometheus ;;
     haproxy) need haproxy /usr/sbin/haproxy ;;
     chromium) need chromium /usr/bin/chromium ;;
+    # Debian's Python leaves these modules out; any python3 that has them will do.
+    python3-venv) python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv" ;;
+    curl) command -v curl >/dev/null || missing="$missing curl" ;;
     *)
         echo "ensure-servers.sh: unknown package $package" >&2
         exit 2
@@ -32,7 +35,7 @@ if [ "$(id -u)" = 0 ]; then
 elif sudo -n true 2>/dev/null; then
     as_root='sudo -n'
 else
-    echo "Some servers that the tests need are missing. Install them with:" >&2
+    echo "Something that the tests need is missing. Install it with:" >&2
     echo "    sudo apt-get install -y --no-install-recommends$missing" >&2
     exit 1
 fi

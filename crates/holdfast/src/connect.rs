@@ -17,9 +17,10 @@ use crate::queues::{Management, Queues};
 
 /// Committed batches that a slow follower may lag behind before it has to read the log instead.
 const COMMITTED_BUFFER: usize = 1_024;
-/// How long a start waits for a database or broker that is not there yet.
-const START_WAIT_MAX: Duration = Duration::from_secs(60);
-const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// How long a start waits for a database or broker that is not there yet, or takes nothing.
+pub const START_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Between two attempts.
+pub const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// The working ends of the command queues, each for one worker.
 pub enum Ends {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use holdfast_domain::{Position, Timestamp};
 use holdfast_store::notes::Note;
 use holdfast_store::{Database, StoreError};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock;
+use crate::connect::{RETRY_WAIT, START_WAIT_MAX};
 use crate::lifecycle::told;
 use crate::role::Role;
 
@@ -84,7 +86,23 @@ pub struct Instance {
 impl Instance {
     /// Takes a place among the others: `HOST-ROLES-1`, or the next number that no living process has. Started again
     /// after a crash, a process takes the place that it had, and what was down is up again.
-    pub async fn join(host: &str, roles: &[Role], database: Database) -> Result<Arc<Self>, StoreError> {
+    ///
+    /// # Errors
+    /// When the database still takes no notes after a while; it may be full, or be failing over.
+    pub async fn join(host: &str, roles: &[Role], database: Database) -> anyhow::Result<Arc<Self>> {
+        let until = Instant::now() + START_WAIT_MAX;
+        loop {
+            match Self::try_join(host, roles, database.clone()).await {
+                Err(error) if error.is_transient() && Instant::now() < until => {
+                    tracing::warn!("database: {error}; trying again");
+                    tokio::time::sleep(RETRY_WAIT).await;
+                }
+                joined => return joined.context("database"),
+            }
+        }
+    }
+
+    async fn try_join(host: &str, roles: &[Role], database: Database) -> Result<Arc<Self>, StoreError> {
         let what = match roles {
             _ if roles.len() == Role::ALL.len() => "all".to_owned(),
             some => some.iter().map(|role| role.as_str()).collect::<Vec<_>>().join("+"),

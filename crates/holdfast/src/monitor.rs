@@ -17,7 +17,7 @@ use crate::clock;
 use crate::follow::audit::Audit;
 use crate::instance::{self, Told};
 use crate::lifecycle::told;
-use crate::queues::{Queue, Queues};
+use crate::queues::{Look, Queue, Queues};
 
 /// A role that was not heard of for this long is down.
 const SILENT_AFTER: Duration = Duration::from_secs(6);
@@ -31,6 +31,8 @@ const POLL_MAX: Duration = Duration::from_secs(2);
 const UNSERVED_LOOKS: u32 = 4;
 /// Incidents that are kept, newest first.
 const INCIDENTS_MAX: usize = 200;
+/// What the incidents of a broker that answers, but is not well, begin with.
+const BROKER_TROUBLE: &str = "broker: ";
 /// The name of the note with what was found.
 const NOTE: &str = "health";
 /// A document older than this says nothing about now: the monitor itself is down.
@@ -63,6 +65,13 @@ struct StoreHealth {
     name: String,
     status: Status,
     latency_ms: Option<f64>,
+}
+
+impl StoreHealth {
+    fn new(name: &str, status: Status, latency: Option<Duration>) -> Self {
+        let latency_ms = latency.map(|latency| latency.as_secs_f64() * 1_000.0);
+        Self { name: name.to_owned(), status, latency_ms }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,18 +156,22 @@ impl Monitor {
         self.poll_gateways(&instances, memory).await;
         let now = clock::now();
         let roles = self.judge(&instances, memory, now).await?;
-        let queues = self.queues.look().await;
-        let broker_up = queues.is_ok();
+        let look = self.queues.look().await;
+        let broker_up = look.is_ok();
         memory.incident("broker", broker_up, now);
-        let (queues, stores) = match queues {
-            Ok(queues) => (queues, Vec::new()),
+        let (queues, broker, troubles) = match look {
+            Ok(Look { queues, broker }) => {
+                let latency = broker.as_ref().map(|broker| broker.latency);
+                let troubles = broker.map_or_else(Vec::new, |broker| broker.troubles);
+                let status = if troubles.is_empty() { Status::Up } else { Status::Degraded };
+                (queues, latency.map(|latency| StoreHealth::new("broker", status, Some(latency))), troubles)
+            }
             Err(why) => {
                 tracing::warn!(why, "the broker's management API does not answer");
-                let broker =
-                    StoreHealth { name: "broker".to_owned(), status: Status::Down, latency_ms: None };
-                (Vec::new(), vec![broker])
+                (Vec::new(), Some(StoreHealth::new("broker", Status::Down, None)), Vec::new())
             }
         };
+        memory.broker_troubles(&troubles, now);
         for queue in &queues {
             // The broker counts consumers every few seconds: one that just came is not seen at once.
             let unserved = memory.unserved.entry(queue.name.clone()).or_default();
@@ -166,22 +179,18 @@ impl Monitor {
             let long = *unserved >= UNSERVED_LOOKS;
             memory.incident(&format!("queue {} has no consumer", queue.name), !long, now);
         }
-        let mut all_stores = vec![StoreHealth {
-            name: self.database.name.to_owned(),
-            status: Status::Up,
-            latency_ms: Some(latency.as_secs_f64() * 1_000.0),
-        }];
-        all_stores.extend(stores);
+        let stores = [StoreHealth::new(self.database.name, Status::Up, Some(latency))].into_iter();
         let served = queues.iter().all(Queue::is_served);
         let all_up =
             roles.iter().flat_map(|role| &role.instances).all(|instance| instance.status == Status::Up);
-        let status = if served && all_up && broker_up { Status::Up } else { Status::Degraded };
+        let well = served && all_up && broker_up && troubles.is_empty();
+        let status = if well { Status::Up } else { Status::Degraded };
         let health = Health {
             status,
-            dead_letters: queues.iter().find(|queue| queue.is_dead()).map_or(0, |queue| queue.ready),
+            dead_letters: queues.iter().filter(|queue| queue.is_dead()).map(Queue::messages).sum(),
             roles,
             queues: queues.into_iter().filter(|queue| !queue.is_dead()).collect(),
-            stores: all_stores,
+            stores: stores.chain(broker).collect(),
             lag: self.lag(&instances, head.position).await?,
             audit: serde_json::to_value(self.audit.report()).expect("a report is plain data"),
             incidents: memory.incidents.clone(),
@@ -282,6 +291,23 @@ impl Memory {
                 self.incidents.truncate(INCIDENTS_MAX);
             }
             (Some(_), false) | (None, true) => {}
+        }
+    }
+
+    /// Begins an incident for each, and ends those of the broker that are over.
+    fn broker_troubles(&mut self, troubles: &[String], now: Timestamp) {
+        let what = |trouble: &String| format!("{BROKER_TROUBLE}{trouble}");
+        let open: Vec<String> = self
+            .incidents
+            .iter()
+            .filter(|incident| incident.to.is_none() && incident.what.starts_with(BROKER_TROUBLE))
+            .map(|incident| incident.what.clone())
+            .collect();
+        for over in open.iter().filter(|open| !troubles.iter().any(|trouble| what(trouble) == **open)) {
+            self.incident(over, true, now);
+        }
+        for trouble in troubles {
+            self.incident(&what(trouble), false, now);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The command queues as the monitor sees them: in this process, or through RabbitMQ's management API.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use holdfast_bus::topology;
@@ -30,10 +30,29 @@ impl Queue {
         self.name == topology::DEAD
     }
 
+    /// All messages in it; those that somebody looks at are for that moment not ready.
+    pub fn messages(&self) -> u64 {
+        self.ready + self.unacked
+    }
+
     /// Whether somebody works on it.
     pub fn is_served(&self) -> bool {
         self.is_dead() || self.consumers > 0
     }
+}
+
+/// What one look found.
+pub struct Look {
+    pub queues: Vec<Queue>,
+    /// `None`: commands travel in this process.
+    pub broker: Option<BrokerLook>,
+}
+
+/// How the broker itself is.
+pub struct BrokerLook {
+    pub latency: Duration,
+    /// What keeps it from taking or keeping messages, such as `memory alarm on rabbit@host`.
+    pub troubles: Vec<String>,
 }
 
 /// Where queues can be looked at.
@@ -59,24 +78,23 @@ const MANAGEMENT_PORT: u16 = 15_672;
 
 impl Queues {
     /// Errors: why the broker could not be asked, in a few words.
-    pub async fn look(&self) -> Result<Vec<Queue>, String> {
-        match self {
-            Queues::Local(publishers) => Ok(CommandQueue::ALL
-                .into_iter()
-                .map(|queue| {
-                    let publisher = publishers.of(queue);
-                    Queue {
-                        name: topology::queue_name(queue).to_owned(),
-                        consumers: u64::from(publisher.has_consumer()),
-                        ready: publisher.waiting() as u64,
-                        unacked: 0,
-                        publish_rate: None,
-                        deliver_rate: None,
-                    }
-                })
-                .collect()),
-            Queues::Management(management) => management.look().await,
-        }
+    pub async fn look(&self) -> Result<Look, String> {
+        let publishers = match self {
+            Queues::Local(publishers) => publishers,
+            Queues::Management(management) => return management.look().await,
+        };
+        let queue = |queue| {
+            let publisher = publishers.of(queue);
+            Queue {
+                name: topology::queue_name(queue).to_owned(),
+                consumers: u64::from(publisher.has_consumer()),
+                ready: publisher.waiting() as u64,
+                unacked: 0,
+                publish_rate: None,
+                deliver_rate: None,
+            }
+        };
+        Ok(Look { queues: CommandQueue::ALL.into_iter().map(queue).collect(), broker: None })
     }
 }
 
@@ -97,20 +115,30 @@ impl Management {
         })
     }
 
-    async fn look(&self) -> Result<Vec<Queue>, String> {
+    async fn look(&self) -> Result<Look, String> {
         let vhost: String = self.vhost.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let started = Instant::now();
+        let queues = self.ask(&format!("queues/{vhost}")).await?;
+        let latency = started.elapsed();
+        let nodes = self.ask("nodes").await?;
+        let ours = |queue: &Value| queue["name"].as_str().is_some_and(is_ours);
+        Ok(Look {
+            queues: queues.iter().filter(|queue| ours(queue)).map(read).collect(),
+            broker: Some(BrokerLook { latency, troubles: nodes.iter().flat_map(troubles).collect() }),
+        })
+    }
+
+    async fn ask(&self, what: &str) -> Result<Vec<Value>, String> {
         let request = self
             .client
-            .get(format!("{}/api/queues/{vhost}", self.url.trim_end_matches('/')))
+            .get(format!("{}/api/{what}", self.url.trim_end_matches('/')))
             .basic_auth(&self.user, Some(&self.password))
             .timeout(ASK_MAX);
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         if !answer.status().is_success() {
             return Err(format!("it answers {}", answer.status()));
         }
-        let queues: Vec<Value> = answer.json().await.map_err(|error| error.without_url().to_string())?;
-        let ours = |queue: &Value| queue["name"].as_str().is_some_and(is_ours);
-        Ok(queues.iter().filter(|queue| ours(queue)).map(read).collect())
+        answer.json().await.map_err(|error| error.without_url().to_string())
     }
 }
 
@@ -129,6 +157,17 @@ fn read(queue: &Value) -> Queue {
         publish_rate: rate("publish_details").or(Some(0.0)),
         deliver_rate: rate("deliver_get_details").or(Some(0.0)),
     }
+}
+
+/// What is wrong with one node of the broker.
+fn troubles(node: &Value) -> impl Iterator<Item = String> + use<> {
+    let name = node["name"].as_str().unwrap_or_default().to_owned();
+    let kinds = [
+        ("memory alarm on", node["mem_alarm"] == true),
+        ("disk alarm on", node["disk_free_alarm"] == true),
+        ("not running:", node["running"] == false),
+    ];
+    kinds.into_iter().filter(|(_, holds)| *holds).map(move |(what, _)| format!("{what} {name}"))
 }
 
 /// Undoes `%41`; what is no such escape stays as it is.

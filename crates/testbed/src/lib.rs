@@ -28,6 +28,7 @@
 //! - `HOLDFAST_TESTBED_KEEP=1` keeps the folders with their logs.
 
 mod cluster;
+mod disk;
 mod error;
 mod folder;
 mod haproxy;
@@ -48,6 +49,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use cluster::{BrokerUser, Cluster, Plan};
+pub use disk::TinyDisk;
 pub use error::{Result, Trouble};
 pub use folder::KEEP;
 pub use haproxy::Haproxy;

@@ -240,9 +240,7 @@ impl Site {
             fs::create_dir(&path).doing(|| format!("creating {}", path.display()))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
                 .doing(|| format!("protecting {}", path.display()))?;
-            if let Some(User { uid, gid }) = user {
-                chown(&path, Some(uid), Some(gid)).doing(|| format!("giving away {}", path.display()))?;
-            }
+            give_to_server(&path)?;
         }
         Ok(Self { folder, user })
     }
@@ -289,6 +287,12 @@ async fn run_tool(program: &str, args: &[&str], folder: &Path, user: Option<User
 
 fn tool(program: &str) -> Result<PathBuf> {
     find_versioned("/usr/lib/postgresql", "", &format!("bin/{program}"), PACKAGE)
+}
+
+/// Makes the account that runs servers the owner of a folder.
+pub(crate) fn give_to_server(path: &Path) -> Result<()> {
+    let Some(User { uid, gid }) = server_user()? else { return Ok(()) };
+    chown(path, Some(uid), Some(gid)).doing(|| format!("giving away {}", path.display()))
 }
 
 /// `None` runs it as whoever we are; root has to be somebody else.

@@ -37,6 +37,9 @@ for file in "$folder"/*/data/postmaster.pid; do
     segment=$(sed -n '7s/^ *[0-9]* *//p' "$file")
     [ -n "$segment" ] && ipcrm -m "$segment" 2>/dev/null
 done
+for disk in "$folder"/disk-*/mount; do
+    [ -d "$disk" ] && umount --lazy "$disk" 2>/dev/null
+done
 [ "$keep" = keep ] && exit 0
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf "$folder" 2>/dev/null && exit 0

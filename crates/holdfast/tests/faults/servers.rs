@@ -83,6 +83,16 @@ pub async fn the_broker_is_out_of_memory(shop: Arc<Shop>) -> Row {
     for name in ["gateway-1", "gateway-2"] {
         shop.is_ready(name, Some("broker")).await;
     }
+    let alarm = |health: Value| {
+        let all = |name: &str| health[name].as_array().cloned().unwrap_or_default();
+        let told = |incident: &Value| {
+            incident["to"].is_null()
+                && incident["what"].as_str().is_some_and(|what| what.contains("memory alarm"))
+        };
+        all("incidents").iter().any(told)
+            && all("stores").iter().any(|store| store["name"] == "broker" && store["status"] == "degraded")
+    };
+    shop.health_shows("the memory alarm", alarm).await;
     rabbit.memory_alarm(false).await.expect("the alarm ends");
     scene.serves_again(Instant::now(), "the alarm", BACK_MAX).await;
     for id in refused {

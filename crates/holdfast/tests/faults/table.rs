@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,8 @@ impl Table {
     }
 
     pub fn finish(self) {
-        println!("\n{self}");
+        // Past the capture of test output, so that a run that went well shows it too.
+        writeln!(std::io::stderr(), "\n{self}").expect("standard error takes it");
         assert!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
         assert!(!self.rows.is_empty(), "no scenario is called like that");
     }

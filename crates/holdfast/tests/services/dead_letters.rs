@@ -1,5 +1,6 @@
 //! What cannot be read is put aside alone, and a person decides over it, one by one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdfast_testbed::{BrokerUser, eventually};
@@ -7,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::broker::Program;
 use crate::client::{new_id, text};
-use crate::stand::{HERE, Stand, shared};
+use crate::stand::{HERE, Stand, THERE, shared};
 
-/// The dead letters whose body holds this text. Always through one gateway: two that look at once hide them from
-/// each other.
+/// The dead letters whose body holds this text, through either gateway.
 pub async fn letters(stand: &Stand, mark: &str) -> Vec<Value> {
-    let page = stand.admin(HERE).get("/v1/dead-letters?limit=200").send().await.expect(200);
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let gateway = [HERE, THERE][NEXT.fetch_add(1, Ordering::Relaxed) % 2];
+    let page = stand.admin(gateway).get("/v1/dead-letters?limit=200").send().await.expect(200);
     let all = page["items"].as_array().expect("a page");
     all.iter()
         .filter(|letter| letter["body"].as_str().is_some_and(|body| body.contains(mark)))
@@ -21,13 +23,17 @@ pub async fn letters(stand: &Stand, mark: &str) -> Vec<Value> {
 }
 
 async fn wait_for(stand: &Stand, mark: &str, count: usize) -> Vec<Value> {
+    let seen = std::cell::RefCell::new(Vec::new());
     let there = || async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        letters(stand, mark).await.len() == count
+        *seen.borrow_mut() = letters(stand, mark).await;
+        seen.borrow().len() == count
     };
     let what = format!("{count} dead letters with {mark}");
-    eventually(&what, Duration::from_secs(15), there).await.expect("they are");
-    letters(stand, mark).await
+    if let Err(trouble) = eventually(&what, Duration::from_secs(15), there).await {
+        panic!("{trouble}; there are {:#?}", seen.into_inner());
+    }
+    seen.into_inner()
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use holdfast_testbed::eventually;
+use serde_json::{Value, json};
 
-use crate::stand::{HERE, Stand, THERE, alone, shared};
+use crate::stand::{HERE, Stand, THERE, alone, lines, shared, unique};
 
 /// What the contract promises.
 const SHOWN_MAX: Duration = Duration::from_secs(10);
@@ -29,11 +30,13 @@ fn down(board: &Value, role: &str) -> usize {
     instances(board, role).into_iter().filter(|instance| instance["status"] == "down").count()
 }
 
-fn consumers(board: &Value, queue: &str) -> u64 {
+fn queue<'a>(board: &'a Value, name: &str) -> &'a Value {
     let queues = board["queues"].as_array().expect("queues");
-    let queue =
-        queues.iter().find(|one| one["name"] == queue).unwrap_or_else(|| panic!("no {queue}: {board}"));
-    queue["consumers"].as_u64().expect("a number")
+    queues.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name}: {board}"))
+}
+
+fn consumers(board: &Value, name: &str) -> u64 {
+    queue(board, name)["consumers"].as_u64().expect("a number")
 }
 
 fn all_up(board: &Value) -> bool {
@@ -59,12 +62,33 @@ async fn the_board_shows_every_process_queue_and_store() {
             assert_eq!(consumers(&board, queue), count, "{queue}");
         }
         let stores: Vec<&Value> = board["stores"].as_array().expect("stores").iter().collect();
-        assert!(
-            stores.iter().any(|store| store["name"] == "postgres" && store["status"] == "up"),
-            "{stores:?}"
-        );
+        let is_up = |name: &str| stores.iter().any(|store| store["name"] == name && store["status"] == "up");
+        assert!(is_up("postgres") && is_up("broker"), "{stores:?}");
+        for store in &stores {
+            assert!(store["latency_ms"].as_f64().is_some_and(|latency| latency > 0.0), "{stores:?}");
+        }
         assert!(board["lag"]["relay_events"].is_u64() && board["lag"]["read_model_events"].is_u64());
         assert_eq!(board["audit"]["oversold"], 0);
+    }
+}
+
+#[tokio::test]
+async fn the_board_shows_how_fast_a_queue_moves() {
+    let stand = shared().await;
+    let sku = stand.item(1_000_000).await;
+    let orders = async {
+        loop {
+            stand.service(HERE).post("/v1/orders").json(&lines(&sku, 1)).send().await.written(201);
+        }
+    };
+    let moves = |board: &Value| {
+        let rate = |name: &str| queue(board, "holdfast.orders")[name].as_f64().is_some_and(|rate| rate > 0.5);
+        rate("publish_rate") && rate("deliver_rate")
+    };
+    // The broker reckons its rates every five seconds.
+    tokio::select! {
+        _ = stand.shows("the rates of the orders' queue", SETTLE_MAX, moves) => {}
+        () = orders => {}
     }
 }
 
@@ -72,6 +96,7 @@ async fn the_board_shows_every_process_queue_and_store() {
 async fn killed_roles_are_shown_within_ten_seconds_and_so_is_their_return() {
     let stand = alone().await;
     settled(&stand).await;
+    let wanted = stand.item(1).await;
     let victims = [
         ("orders-2", "orders"),
         ("items", "items"),
@@ -105,9 +130,28 @@ async fn killed_roles_are_shown_within_ten_seconds_and_so_is_their_return() {
     let told = |board: &Value| open_incidents(board).iter().any(|what| what.contains("holdfast.stock"));
     stand.shows("a queue without consumers is an incident", SHOWN_MAX, told).await;
 
+    // What waits for them is counted.
+    let sku = unique("LATE");
+    let item =
+        json!({ "sku": sku, "brand": "Acme", "model": "Late", "price": { "amount": 1, "currency": "INR" } });
+    let promised = stand.staff(HERE).post("/v1/items").header("Prefer", "respond-async").json(&item);
+    promised.send().await.written(202);
+    stand.service(HERE).post("/v1/orders").json(&lines(&wanted, 1)).send().await.written(201);
+    let waits = |board: &Value| {
+        queue(board, "holdfast.items")["ready"].as_u64().is_some_and(|ready| ready >= 1)
+            && board["lag"]["relay_events"].as_u64().is_some_and(|lag| lag >= 1)
+    };
+    stand.shows("what waits for the killed", SETTLE_MAX, waits).await;
+
     stand.mend().await;
     let took = stand.shows("all are back", SHOWN_MAX, all_up).await;
     eprintln!("their return was shown after {took:?}");
+    let caught_up =
+        |board: &Value| queue(board, "holdfast.items")["ready"] == 0 && board["lag"]["relay_events"] == 0;
+    stand.shows("nothing waits any more", SETTLE_MAX, caught_up).await;
+    let path = format!("/v1/items/{sku}");
+    let added = || async { stand.with(THERE, None).get(&path).send().await.status == 200 };
+    eventually("the promised item is there", SETTLE_MAX, added).await.expect("it is");
     stand.shows("the incidents end", SHOWN_MAX, |board| open_incidents(board).is_empty()).await;
     let board = stand.board(HERE).await;
     let incidents = board["incidents"].as_array().expect("incidents");

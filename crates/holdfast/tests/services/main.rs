@@ -9,6 +9,7 @@ mod client;
 mod document;
 
 mod broker;
+mod database;
 mod dead_letters;
 mod gateways;
 mod health;

@@ -12,7 +12,7 @@ use crate::stand::{Stand, process, shared};
 const SECRET: &str = "s3cret-of-somebody";
 
 /// Starts one worker with these settings, which does not end well; the one line that it says, checked for its manners.
-async fn refusal(settings: &[(&str, &str)]) -> String {
+pub async fn refusal(settings: &[(&str, &str)]) -> String {
     let mut builder = process("wrong").args(["serve", "--roles", "orders"]).env("HOLDFAST_LOG", "info");
     for (name, value) in settings {
         builder = builder.env(name, value);
@@ -31,7 +31,7 @@ async fn refusal(settings: &[(&str, &str)]) -> String {
 }
 
 #[track_caller]
-fn says(log: &str, words: &[&str]) {
+pub fn says(log: &str, words: &[&str]) {
     for word in words {
         assert!(log.contains(word), "{word:?} is not in: {log}");
     }

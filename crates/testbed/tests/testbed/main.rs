@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as its body does")]
 
+mod disk;
 mod haproxy;
 mod nothing_left;
 mod postgres;
