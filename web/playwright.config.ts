@@ -20,6 +20,8 @@ export default defineConfig({
     locale: "en-IN",
     timezoneId: "Europe/Berlin",
     viewport: { width: 1440, height: 900 },
+    // Nothing here looks at movement, and each fade would be waited for.
+    contextOptions: { reducedMotion: "reduce" },
     // Without the film, which takes a quarter of the machine: the steps and the page at each of them are enough.
     trace: { mode: "retain-on-failure", screenshots: false, snapshots: true, sources: true },
     launchOptions: {

@@ -51,7 +51,8 @@ export async function apiAs(name: AccountName): Promise<APIRequestContext> {
 /** A page of its own, as if on another machine. */
 export async function pageAs(browser: Browser, name: AccountName | null, options = {}): Promise<Page> {
   const storageState = name ? await stateOf(name) : undefined;
-  const context = await browser.newContext({ baseURL: url(), storageState, locale: "en-IN", ...options });
+  const habits = { locale: "en-IN", reducedMotion: "reduce" } as const;
+  const context = await browser.newContext({ baseURL: url(), storageState, ...habits, ...options });
   return context.newPage();
 }
 

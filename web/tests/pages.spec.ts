@@ -96,7 +96,7 @@ class Reader {
     page.on("pageerror", (error) => this.broken.push(error.message));
   }
   static async at(browser: Browser, name: AccountName | null, options: object): Promise<Reader> {
-    return new Reader(await pageAs(browser, name, { ...options, reducedMotion: "reduce" }));
+    return new Reader(await pageAs(browser, name, options));
   }
 }
 
