@@ -59,7 +59,11 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match Cli::parse().command {
-            Command::Table(args) => table::run(args).await,
+            // Ends well when it is asked to: everything it started ends with it.
+            Command::Table(args) => tokio::select! {
+                done = table::run(args) => done,
+                asked = asked_to_end() => asked.and(Err(anyhow::anyhow!("stopped"))),
+            },
             Command::Instructions(args) => instructions::run(&args),
             Command::Bare { port } => bare::serve(port).await,
             Command::Catalogue { items, file } => catalogue::write(&file, items),
@@ -72,4 +76,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns at Ctrl-C or SIGTERM.
+async fn asked_to_end() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }

@@ -70,6 +70,9 @@ impl Runs {
     }
 
     fn written(&self) -> String {
+        if self.values.is_empty() {
+            return "–".to_owned();
+        }
         self.unit.write(self.median())
     }
 
@@ -124,7 +127,11 @@ impl Entry {
     }
 
     fn is_met(&self) -> Option<bool> {
-        Some(match self.target? {
+        let target = self.target?;
+        if self.runs.values.is_empty() {
+            return Some(false);
+        }
+        Some(match target {
             Target::ShareAtLeast(least) => self.share()? >= least,
             Target::AtLeast(least) => self.runs.median() >= least,
             Target::AtMost(most) => self.runs.median() <= most,
@@ -259,7 +266,7 @@ mod tests {
     #[test]
     fn what_could_not_be_measured_is_written_and_never_met() {
         let mut results = Results::default();
-        results.add(Entry::new("orders", runs(&[])).target(Target::AtLeast(1.0)));
+        results.add(Entry::new("orders", runs(&[])).target(Target::AtMost(1.0)));
         results.fail("reads", &anyhow::anyhow!("no server"));
         let text = results.markdown();
         assert!(text.contains("- reads: no server") && text.contains("| **no** |"), "{text}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::orders::CONNECTIONS;
 use crate::load::Load;
+use crate::quiet;
 use crate::results::{Entry, Runs, Target, Unit};
 use crate::stand::{Mode, Stand};
 use crate::table::{SKUS, Table};
@@ -15,9 +16,13 @@ const QUICK_DIVISOR: usize = 10;
 const BATCH: usize = 1_000;
 const BATCH_CONNECTIONS: usize = 8;
 /// One stretch of filling the log; its books are checked after each.
-const FILL: Duration = Duration::from_secs(60);
+const FILL: Duration = Duration::from_secs(120);
 /// A database that stands still would be filled for ever.
 const FILLS_MAX: usize = 20;
+
+/// How long those who follow the log may take afterwards; they may still be at it then, beside both shops' load.
+const FOLLOW: Duration = Duration::from_secs(300);
+const FOLLOW_QUICK: Duration = Duration::from_secs(15);
 
 const SHARE: f64 = 0.8;
 const ITEM_BYTES_MAX: f64 = 1_024.0;
@@ -31,7 +36,10 @@ pub async fn run(table: &mut Table, mode: Mode) -> anyhow::Result<()> {
     let mut big = table.stand(mode, skus).await?;
 
     table.turn(&format!("filling the log with {events} events, {name}")).await;
-    fill(table, &big, events.saturating_sub(2 * skus)).await?;
+    // Every item is an event at least.
+    fill(table, &big, events.saturating_sub(skus)).await?;
+    eprintln!("  waiting until relay and auditor have followed");
+    quiet::wait(if table.quick { FOLLOW_QUICK } else { FOLLOW }).await;
     let (mut start, mut item) = (Runs::new(Unit::Seconds), Runs::new(Unit::Bytes));
     for run in 1..=table.runs {
         table.turn(&format!("start with {skus} items, {name}, run {run}")).await;

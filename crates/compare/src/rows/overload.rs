@@ -16,6 +16,8 @@ const GOODPUT_MIN: f64 = 0.9;
 const REFUSAL_MS_MAX: f64 = 50.0;
 /// Memory in the last quarter, over that in the second.
 const GROWTH_PERCENT_MAX: f64 = 10.0;
+/// The crowd first has to come in, and memory takes a while to grow.
+const LENGTH_MIN: Duration = Duration::from_secs(10);
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result<()> {
@@ -23,9 +25,9 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
     let (mut peak, mut goodput) = (Runs::new(Unit::PerSecond), Runs::new(Unit::PerSecond));
     let (mut refusal, mut growth) = (Runs::new(Unit::Millis), Runs::new(Unit::Percent));
     let mut notes = Vec::new();
-    // Long enough to see memory grow.
-    let duration = table.duration * 2;
-    for run in 1..=table.runs {
+    let duration = (table.duration * 2).max(LENGTH_MIN);
+    let runs = if table.quick { 1 } else { table.runs };
+    for run in 1..=runs {
         table.turn(&format!("peak of single orders, {name}, run {run}")).await;
         let load = Load::orders(CONNECTIONS);
         peak.push(load.run(&table.bin, &stand.target(), table.duration).await?.orders_per_second()?);
