@@ -153,7 +153,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 tasks.accept("pending", resend);
                 // Nobody is let in before there is something to show.
                 model.wait_for(database.store.head().await?.position, LOAD_MAX).await;
-                tasks.accept("gateway", server::serve(listener, gateway::router(state), tasks.accepting()));
+                tasks.accept("gateway", server::serve(listener, gateway::front(state), tasks.accepting()));
                 if guard.is_some() {
                     lock::note(folder, &format!("process {} on {address}", std::process::id()))?;
                 }
@@ -198,8 +198,8 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     tasks.follow("instance", instance.clone().run(tasks.stopping()));
     if let Some(listener) = metrics_listener {
         tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
-        let router = gateway::observability_router(metrics.clone(), board, instance);
-        tasks.accept("metrics", server::serve(listener, router, tasks.accepting()));
+        let front = gateway::observability(metrics.clone(), board, instance);
+        tasks.accept("metrics", server::serve(listener, front, tasks.accepting()));
     }
     if settings.demo {
         for (username, password, role) in demo::accounts() {

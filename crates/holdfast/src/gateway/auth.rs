@@ -11,6 +11,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast_domain::Actor;
 use holdfast_store::Accounts;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -146,7 +147,7 @@ fn verify(password: &str, phc: &str) -> bool {
 }
 
 struct Believed {
-    who: SignedIn,
+    who: Arc<SignedIn>,
     since: Instant,
 }
 
@@ -172,7 +173,7 @@ impl Auth {
     }
 
     /// Who stands behind a token or key; `None`: nobody (any more).
-    pub async fn identify(&self, secret: &str) -> Result<Option<SignedIn>, Problem> {
+    pub async fn identify(&self, secret: &str) -> Result<Option<Arc<SignedIn>>, Problem> {
         let hash = hash_secret(secret);
         // Taken before the database is asked: a revocation in between makes the answer old, not wrong for longer.
         let since = Instant::now();
@@ -185,13 +186,14 @@ impl Auth {
             self.forget(&hash);
             return Ok(None);
         };
-        let who = SignedIn {
+        let who = Arc::new(SignedIn {
             id: principal.id,
             name: principal.name,
             role: principal.role,
             kind: principal.kind,
             hash,
-        };
+            actor: Actor::new(principal.id.to_string(), principal.role),
+        });
         let mut believed = self.believed();
         if believed.len() >= BELIEVED_MAX {
             believed.retain(|_, one| since.duration_since(one.since) < BELIEVED);

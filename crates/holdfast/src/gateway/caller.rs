@@ -1,6 +1,8 @@
 //! Who calls, and what a route lets in. Access is declared where the route is; a handler that asks for its
 //! [`Caller`] on a route without a declaration gets 403: denied is the default.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -10,6 +12,7 @@ use holdfast_domain::{Actor, Role};
 use holdfast_store::accounts::PrincipalKind;
 use uuid::Uuid;
 
+use super::metrics::RouteTimes;
 use super::problem::Problem;
 use super::{AppState, auth};
 
@@ -42,34 +45,34 @@ impl Access {
     }
 }
 
-/// Who is signed in. `hash` is the SHA-256 of the token or key.
-#[derive(Debug, Clone)]
+/// Who is signed in. `hash` is the SHA-256 of the token or key; `actor` is what commands are sent as.
+#[derive(Debug)]
 pub struct SignedIn {
     pub id: Uuid,
     pub name: String,
     pub role: Role,
     pub kind: PrincipalKind,
     pub hash: [u8; 32],
+    pub actor: Actor,
 }
 
 /// The caller of a request; `None` inside when nobody is signed in (on public routes only).
 #[derive(Debug, Clone)]
-pub struct Caller(pub Option<SignedIn>);
+pub struct Caller(pub Option<Arc<SignedIn>>);
 
 impl Caller {
     pub fn signed_in(&self) -> Result<&SignedIn, Problem> {
-        self.0.as_ref().ok_or_else(Problem::unauthorised)
+        self.0.as_deref().ok_or_else(Problem::unauthorised)
     }
 
     /// The actor that commands are sent as.
     pub fn actor(&self) -> Result<Actor, Problem> {
-        let who = self.signed_in()?;
-        Ok(Actor::new(who.id.to_string(), who.role))
+        Ok(self.signed_in()?.actor.clone())
     }
 
     /// What idempotency keys are scoped to: the account, or `anonymous`.
-    pub fn scope(&self) -> String {
-        self.0.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.id.to_string())
+    pub fn scope(&self) -> &str {
+        self.0.as_ref().map_or("anonymous", |who| &who.actor.name)
     }
 }
 
@@ -81,19 +84,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// What stands before a route.
+pub struct Gate {
+    pub state: AppState,
+    pub access: Access,
+    pub times: Arc<RouteTimes>,
+}
+
 /// The layer behind every route: finds out who calls and lets in whom the route allows.
-pub async fn enforce(
-    State((state, access)): State<(AppState, Access)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match identify(&state, access, request.method(), request.headers()).await {
+pub async fn enforce(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let mut response = match identify(&gate.state, gate.access, request.method(), request.headers()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
-    }
+    };
+    response.extensions_mut().insert(gate.times.clone());
+    response
 }
 
 async fn identify(

@@ -175,7 +175,7 @@ async fn confirm(
     request: Request,
 ) -> Answer {
     let hold_id = path_value(&id, "hold")?;
-    no_fields(request, &state).await?;
+    no_fields(request).await?;
     let command = write.command(&caller, None, CommandBody::ConfirmHold(ConfirmHold { hold_id }))?;
     state.decide(&write, command, |outcome, decided| order_answer(StatusCode::OK, outcome, decided)).await
 }
@@ -204,7 +204,7 @@ async fn release(
     request: Request,
 ) -> Answer {
     let hold_id = path_value(&id, "hold")?;
-    no_fields(request, &state).await?;
+    no_fields(request).await?;
     let command = write.command(&caller, None, CommandBody::ReleaseHold(ReleaseHold { hold_id }))?;
     state
         .decide(&write, command, |outcome, _hold| {
@@ -216,11 +216,11 @@ async fn release(
 }
 
 /// Reads the body of a call that takes no fields: nothing, or an empty object.
-async fn no_fields(request: Request, state: &AppState) -> Result<(), Problem> {
+async fn no_fields(request: Request) -> Result<(), Problem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
-    let bytes = json_body(request, state).await?;
+    let bytes = json_body(request).await?;
     if !bytes.is_empty() {
         let Nothing {} = parse(&bytes)?;
     }

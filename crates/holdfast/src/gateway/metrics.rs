@@ -1,12 +1,11 @@
 //! Prometheus metrics: handles made once, so that hot paths only add.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use holdfast_bus::topology;
@@ -20,6 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::caller::Access;
+use super::server::Front;
 use super::{AppState, Routes};
 use crate::instance::Instance;
 use crate::monitor::Board;
@@ -48,20 +48,64 @@ struct OutcomeLabels {
     outcome: String,
 }
 
-/// One route's handles, found by (method, route, status class).
-#[derive(Clone)]
-struct RequestHandles {
+/// Counts and times the requests of one route. Its handles are made once for each method and status; a hot path looks
+/// them up in a handful.
+pub struct RouteTimes {
+    route: String,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    known: RwLock<Vec<Known>>,
+}
+
+struct Known {
+    method: &'static str,
+    status: StatusCode,
     count: Counter,
     seconds: Histogram,
 }
 
-type RequestKey = (String, String, u16);
+impl RouteTimes {
+    /// A request that was answered.
+    pub fn add(&self, method: &Method, status: StatusCode, took: Duration) {
+        let method = known_method(method);
+        let found = |known: &Known| {
+            let same = known.method == method && known.status == status;
+            if same {
+                known.count.inc();
+                known.seconds.observe(took.as_secs_f64());
+            }
+            same
+        };
+        if self.known.read().unwrap_or_else(PoisonError::into_inner).iter().any(found) {
+            return;
+        }
+        let labels = RequestLabels {
+            method: method.to_owned(),
+            route: self.route.clone(),
+            status: status.as_str().to_owned(),
+        };
+        let count = self.requests.get_or_create(&labels).clone();
+        let labels = RouteLabels { method: labels.method, route: labels.route };
+        let seconds = self.seconds.get_or_create(&labels).clone();
+        count.inc();
+        seconds.observe(took.as_secs_f64());
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have been as quick: the same handles twice do no harm.
+        known.push(Known { method, status, count, seconds });
+    }
+}
+
+/// Clients can invent methods without end; labels must not grow with them.
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    known.into_iter().find(|known| method.as_str() == *known).unwrap_or("other")
+}
 
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
-    handles: RwLock<HashMap<RequestKey, RequestHandles>>,
+    no_route: RouteTimes,
     batch_commands: Histogram,
     batch_seconds: Histogram,
     accepted: Counter,
@@ -72,6 +116,15 @@ pub struct Metrics {
     verified_position: Gauge<i64>,
     oversold: Gauge<i64>,
     store_seconds: Gauge<f64, AtomicU64>,
+}
+
+fn route_times(
+    path: &str,
+    requests: &Family<RequestLabels, Counter>,
+    seconds: &Family<RouteLabels, Histogram, fn() -> Histogram>,
+) -> RouteTimes {
+    let (requests, seconds) = (requests.clone(), seconds.clone());
+    RouteTimes { route: path.to_owned(), requests, seconds, known: RwLock::default() }
 }
 
 fn seconds() -> Histogram {
@@ -128,11 +181,12 @@ impl Metrics {
         let counter =
             |outcome: &str| orders.get_or_create(&OutcomeLabels { outcome: outcome.to_owned() }).clone();
         let (accepted, rejected) = (counter("accepted"), counter("rejected"));
+        let no_route = route_times("other", &requests, &request_seconds);
         Self {
             registry,
             requests,
             request_seconds,
-            handles: RwLock::default(),
+            no_route,
             batch_commands,
             batch_seconds,
             accepted,
@@ -167,29 +221,14 @@ impl Metrics {
         }
     }
 
-    /// A request that was answered.
-    pub fn request(&self, method: &Method, route: &str, status: u16, took: Duration) {
-        // Clients can invent methods without end; labels must not grow with them.
-        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let method = if known.contains(method) { method.as_str() } else { "other" };
-        let key = (method.to_owned(), route.to_owned(), status);
-        let known = self.handles.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
-        let handles = known.unwrap_or_else(|| {
-            let labels =
-                RequestLabels { method: key.0.clone(), route: key.1.clone(), status: key.2.to_string() };
-            let handles = RequestHandles {
-                count: self.requests.get_or_create(&labels).clone(),
-                seconds: self
-                    .request_seconds
-                    .get_or_create(&RouteLabels { method: labels.method, route: labels.route })
-                    .clone(),
-            };
-            let mut all = self.handles.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            all.insert(key, handles.clone());
-            handles
-        });
-        handles.count.inc();
-        handles.seconds.observe(took.as_secs_f64());
+    /// For the requests of one route.
+    pub fn route(&self, path: &str) -> Arc<RouteTimes> {
+        Arc::new(route_times(path, &self.requests, &self.request_seconds))
+    }
+
+    /// For requests that belong to no route.
+    pub fn no_route(&self) -> &RouteTimes {
+        &self.no_route
     }
 
     /// The text that Prometheus scrapes.
@@ -238,13 +277,14 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 /// `/metrics` and `/health` on an address of their own, for processes of any role.
-pub fn observability_router(
+pub fn observability(
     metrics: Arc<Metrics>,
     board: Arc<Board>,
     instance: Arc<Instance>,
-) -> axum::Router {
+) -> Front {
     let for_metrics = instance.clone();
-    axum::Router::new()
+    let counted = metrics.clone();
+    let router = axum::Router::new()
         .route(
             "/metrics",
             get(move || {
@@ -259,7 +299,8 @@ pub fn observability_router(
                 let instance = instance.clone();
                 async move { super::health::readiness(&instance) }
             }),
-        )
+        );
+    Front::new(router, counted)
 }
 
 #[cfg(test)]
@@ -269,9 +310,11 @@ mod tests {
     #[test]
     fn requests_are_counted_by_status_and_timed_by_route_whatever_methods_clients_invent() {
         let metrics = Metrics::new();
+        let route = metrics.route("/v1/items");
         for (method, status) in [("GET", 200), ("GET", 200), ("GET", 404), ("BREW", 405), ("WHEN", 405)] {
             let method = Method::from_bytes(method.as_bytes()).expect("a token");
-            metrics.request(&method, "/v1/items", status, Duration::from_millis(3));
+            let status = StatusCode::from_u16(status).expect("a status");
+            route.add(&method, status, Duration::from_millis(3));
         }
         let text = metrics.text();
         for line in [

@@ -33,8 +33,10 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::State;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::response::Response;
 use axum::routing::{MethodRouter, on};
 use holdfast_bus::amqp::DeadLetters;
 use holdfast_store::Database;
@@ -44,10 +46,12 @@ use crate::follow::read_model::ReadModel;
 use crate::follow::stats::Stats;
 use crate::instance::Instance;
 use crate::monitor::Board;
-use caller::Access;
+use caller::{Access, Gate};
 use dispatcher::Dispatcher;
-pub use metrics::observability_router;
+use metrics::RouteTimes;
+pub use metrics::observability;
 use openapi::operation::Operation;
+use server::Front;
 
 /// What handlers reach: each of these is one room, and none holds request state.
 pub struct Gateway {
@@ -105,6 +109,10 @@ impl Routes {
     /// Adds what knows nobody: files. Nothing behind it may ask for its caller.
     pub fn file(mut self, path: &str, methods: MethodRouter<AppState>) -> Self {
         self.undescribed.push(path.to_owned());
+        let methods = match &self.state {
+            Some(state) => methods.route_layer(map_response_with_state(state.metrics.route(path), timed)),
+            None => methods,
+        };
         self.router = self.router.route(path, methods);
         self
     }
@@ -113,17 +121,25 @@ impl Routes {
     /// methods.
     fn guarded(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
         if let Some(state) = self.state.clone() {
-            let layer = from_fn_with_state((state, access), caller::enforce);
+            let times = state.metrics.route(path);
+            let layer = from_fn_with_state(Arc::new(Gate { state, access, times }), caller::enforce);
             self.router = self.router.route(path, methods.route_layer(layer));
         }
         self
     }
 }
 
+/// Tells the front which route answered.
+async fn timed(State(times): State<Arc<RouteTimes>>, mut response: Response) -> Response {
+    response.extensions_mut().insert(times);
+    response
+}
+
 /// The whole API and the pages.
-pub fn router(state: AppState) -> Router {
+pub fn front(state: AppState) -> Front {
     let routes = every_route(Routes::new(Some(state.clone())));
-    server::with_layers(routes.router, &state).with_state(state)
+    let metrics = state.metrics.clone();
+    Front::new(server::with_fallbacks(routes.router).with_state(state), metrics)
 }
 
 /// What the document describes: the same declarations, with nothing behind them.

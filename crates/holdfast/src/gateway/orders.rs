@@ -1,5 +1,7 @@
 //! `/v1/orders`: placing one order or a batch of them, reading them, and what happens to them afterwards.
 
+use std::time::Instant;
+
 use axum::Json as JsonAnswer;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -125,10 +127,11 @@ async fn place(
     write: Write,
     Json(order): Json<NewOrder>,
 ) -> Answer {
+    let started = Instant::now();
     let (id, mut order) = order.split();
     order.customer = named_customer(&caller, order.customer)?;
     let command = write.command(&caller, id, CommandBody::PlaceOrder(order))?;
-    state
+    let answer = state
         .decide(&write, command, |outcome, decided| {
             let mut response = order_answer(StatusCode::CREATED, outcome, decided);
             if let Ok(location) = HeaderValue::from_str(&format!("/v1/orders/{}", outcome.id)) {
@@ -136,7 +139,9 @@ async fn place(
             }
             response
         })
-        .await
+        .await;
+    state.stats.record_latency(started.elapsed());
+    answer
 }
 
 /// Whom an order or hold is for, as far as the caller may say. A customer is always the own account, so that naming
@@ -302,7 +307,7 @@ async fn place_batch(
     write: Write,
     request: Request,
 ) -> Answer {
-    let bytes = json_body(request, &state).await?;
+    let bytes = json_body(request).await?;
     let batch = read_batch(&bytes, &write)?;
     let actor = caller.actor()?;
     let mut commands = Vec::with_capacity(batch.len());
@@ -434,7 +439,7 @@ async fn change(
     request: Request,
 ) -> Answer {
     let id: Uuid = path_value(&id, "order")?;
-    let bytes = json_body(request, &state).await?;
+    let bytes = json_body(request).await?;
     let body = if bytes.is_empty() { Value::Object(Map::new()) } else { parse(&bytes)? };
     if body.get("order_id").is_some() {
         return Err(Problem::invalid("order_id", "unknown field: the order is named by the path"));

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_domain::command::{Command, CommandBody};
 use holdfast_domain::objects::Objects;
 use holdfast_domain::{Position, wire};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -37,13 +38,13 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        parse(&json_body(request, state).await?).map(Json)
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        parse(&json_body(request).await?).map(Json)
     }
 }
 
 /// Reads a whole body that says it is JSON (or does not say what it is).
-pub async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+pub async fn json_body(request: Request) -> Result<Bytes, Problem> {
     let json = header_text(request.headers(), "content-type").is_none_or(|kind| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")
@@ -55,19 +56,21 @@ pub async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<By
             "The body must be application/json.",
         ));
     }
-    body(request, state).await
+    body(request).await
 }
 
 /// Reads a whole body of at most [`BODY_BYTES_MAX`].
-pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+pub async fn body(request: Request) -> Result<Bytes, Problem> {
+    let read = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+    let collected = read.map_err(|error| {
+        if error.is::<LengthLimitError>() {
             let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         } else {
             Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body could not be read.")
         }
-    })
+    })?;
+    Ok(collected.to_bytes())
 }
 
 /// Parses JSON without saying more than that it does not fit.

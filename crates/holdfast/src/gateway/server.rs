@@ -1,14 +1,14 @@
 //! The HTTP/1.1 server around the routes: bounds on connections, headers, bodies and time; panics and unknown paths
 //! become problems; every answer carries the headers that browsers should have.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
 use super::AppState;
+use super::metrics::{Metrics, RouteTimes};
 use super::problem::Problem;
 use super::request::BODY_BYTES_MAX;
 use crate::lifecycle::told;
@@ -38,17 +39,20 @@ const GRACE_MAX: Duration = Duration::from_secs(4);
 /// What a browser may do with an answer that is no page: nothing.
 const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Puts the layers that every route shares around a router.
-pub fn with_layers(router: Router<AppState>, state: &AppState) -> Router<AppState> {
-    router
-        .fallback(super::pages::fallback)
-        .method_not_allowed_fallback(|| async {
-            let detail = "The path exists, but not for this method.";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(REQUESTS_MAX)), guarded))
-        .layer(from_fn_with_state(state.clone(), measured))
+/// Puts the answers around a router that belong to no route.
+pub fn with_fallbacks(router: Router<AppState>) -> Router<AppState> {
+    router.fallback(super::pages::fallback).method_not_allowed_fallback(|| async {
+        let detail = "The path exists, but not for this method.";
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    })
+}
+
+/// What stands around all routes: bounds, time-outs, panics, the security headers, and a look at the clock. It calls the
+/// router as a function: a layer costs each request a box and a copy of everything that lies within.
+pub struct Front {
+    router: Router,
+    places: Semaphore,
+    metrics: Arc<Metrics>,
 }
 
 /// Only the CSV of an import is read as it comes; its route bounds each record instead.
@@ -71,38 +75,36 @@ fn refused(request: &Request, places: &Semaphore) -> Option<Problem> {
     None
 }
 
-/// Counts and times requests by route.
-async fn measured(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    state.metrics.request(&method, route, response.status().as_u16(), started.elapsed());
-    if method == axum::http::Method::POST && route == "/v1/orders" {
-        state.stats.record_latency(started.elapsed());
+impl Front {
+    pub fn new(router: Router, metrics: Arc<Metrics>) -> Self {
+        Self { router, places: Semaphore::new(REQUESTS_MAX), metrics }
     }
-    response
-}
 
-/// Bounds, time-outs, panics, and the security headers.
-async fn guarded(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let mut response = match refused(&request, &places) {
-        Some(problem) => problem.into_response(),
-        None => {
-            let _place = places.try_acquire();
-            answered(request, next).await
+    async fn answer(&self, request: Request) -> Response {
+        let started = Instant::now();
+        let method = request.method().clone();
+        let mut response = match refused(&request, &self.places) {
+            Some(problem) => problem.into_response(),
+            None => {
+                let _place = self.places.try_acquire();
+                answered(request, &self.router).await
+            }
+        };
+        if is_bare_error(&response) {
+            response = described(response.status()).into_response();
         }
-    };
-    if is_bare_error(&response) {
-        response = described(response.status()).into_response();
+        let (status, took) = (response.status(), started.elapsed());
+        match response.extensions_mut().remove::<Arc<RouteTimes>>() {
+            Some(route) => route.add(&method, status, took),
+            None => self.metrics.no_route().add(&method, status, took),
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(DATA_POLICY));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
     }
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(DATA_POLICY));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Errors of the framework itself come as plain text or nothing.
@@ -122,13 +124,14 @@ fn described(status: StatusCode) -> Problem {
     )
 }
 
-async fn answered(request: Request, next: Next) -> Response {
+async fn answered(request: Request, router: &Router) -> Response {
     // An import may take as long as its body takes to arrive.
     let patience = if is_import(&request) { REQUEST_MAX * 60 } else { REQUEST_MAX };
     let safe = request.method().is_safe();
-    let answered = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answered = std::panic::AssertUnwindSafe(router.clone().call(request)).catch_unwind();
     match tokio::time::timeout(patience, answered).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
         Ok(Err(_panic)) => {
             tracing::error!("a request's handler panicked");
             let detail = "Something went wrong on the server.";
@@ -145,7 +148,7 @@ async fn answered(request: Request, next: Next) -> Response {
 /// Serves until `stop` becomes true; then open requests finish, within a bound.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -155,6 +158,7 @@ pub async fn serve(
         .pipeline_flush(true)
         .max_buf_size(HEAD_BYTES_MAX);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let front = Arc::new(front);
     let open = GracefulShutdown::new();
     loop {
         let place = tokio::select! {
@@ -174,11 +178,14 @@ pub async fn serve(
             () = told(&mut stop) => break,
         };
         drop(stream.set_nodelay(true));
-        let router = router.clone();
+        let front = front.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let mut request = request.map(axum::body::Body::new);
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            router.clone().call(request)
+            let front = front.clone();
+            async move {
+                let mut request = request.map(axum::body::Body::new);
+                request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
+                Ok::<_, Infallible>(front.answer(request).await)
+            }
         });
         let connection = open.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
@@ -204,20 +211,20 @@ mod tests {
         panic!("on purpose")
     }
 
-    fn guarded_router(places: usize) -> Router {
-        Router::new()
+    fn front(places: usize) -> Front {
+        let router = Router::new()
             .route("/panics", get(panics))
             .route("/plain", get(|| async { (StatusCode::BAD_REQUEST, "plain words") }))
             .route("/v1/orders", post(|| async { "taken" }))
             .route("/v1/imports", post(|| async { "taken" }))
-            .route("/health/live", get(|| async { "alive" }))
-            .layer(from_fn_with_state(Arc::new(Semaphore::new(places)), guarded))
+            .route("/health/live", get(|| async { "alive" }));
+        Front { places: Semaphore::new(places), ..Front::new(router, Arc::new(Metrics::new())) }
     }
 
-    async fn ask(router: &Router, method: &str, path: &str, length: usize) -> Response {
+    async fn ask(front: &Front, method: &str, path: &str, length: usize) -> Response {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length);
         let request = request.body(Body::empty()).expect("a request");
-        router.clone().call(request).await.expect("a router answers")
+        front.answer(request).await
     }
 
     fn is_problem(response: &Response) -> bool {
@@ -226,9 +233,9 @@ mod tests {
 
     #[tokio::test]
     async fn panics_and_plain_errors_become_problems_with_security_headers() {
-        let router = guarded_router(1);
+        let front = front(1);
         for (path, status) in [("/panics", 500), ("/plain", 400), ("/nothing", 404)] {
-            let response = ask(&router, "GET", path, 0).await;
+            let response = ask(&front, "GET", path, 0).await;
             assert_eq!(response.status(), status, "{path}");
             assert!(is_problem(&response), "{path}");
             assert_eq!(response.headers()["x-content-type-options"], "nosniff");
@@ -238,20 +245,20 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_are_refused_by_their_length_but_imports_stream() {
-        let router = guarded_router(1);
-        assert_eq!(ask(&router, "POST", "/v1/orders", BODY_BYTES_MAX).await.status(), 200);
-        let response = ask(&router, "POST", "/v1/orders", BODY_BYTES_MAX + 1).await;
+        let front = front(1);
+        assert_eq!(ask(&front, "POST", "/v1/orders", BODY_BYTES_MAX).await.status(), 200);
+        let response = ask(&front, "POST", "/v1/orders", BODY_BYTES_MAX + 1).await;
         assert_eq!(response.status(), 413);
         assert!(is_problem(&response));
-        assert_eq!(ask(&router, "POST", "/v1/imports", BODY_BYTES_MAX + 1).await.status(), 200);
+        assert_eq!(ask(&front, "POST", "/v1/imports", BODY_BYTES_MAX + 1).await.status(), 200);
     }
 
     #[tokio::test]
     async fn a_full_server_refuses_at_once_but_says_that_it_lives() {
-        let router = guarded_router(0);
-        let response = ask(&router, "POST", "/v1/orders", 0).await;
+        let front = front(0);
+        let response = ask(&front, "POST", "/v1/orders", 0).await;
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");
-        assert_eq!(ask(&router, "GET", "/health/live", 0).await.status(), 200);
+        assert_eq!(ask(&front, "GET", "/health/live", 0).await.status(), 200);
     }
 }

@@ -109,7 +109,7 @@ async fn open(
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Answer {
-    let who = caller.signed_in()?.clone();
+    let who = caller.0.clone().ok_or_else(Problem::unauthorised)?;
     let topics = Topics::of(query.topics.as_deref(), who.role)?;
     let permit = STREAMS
         .try_acquire()
@@ -137,7 +137,7 @@ async fn open(
 
 struct Stream {
     state: AppState,
-    who: SignedIn,
+    who: Arc<SignedIn>,
     topics: Topics,
     changes: broadcast::Receiver<Arc<Change>>,
     /// Everything up to here was handed on or is none of this client's business.
@@ -151,7 +151,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn start(state: AppState, who: SignedIn, topics: Topics, permit: SemaphorePermit<'static>) -> Self {
+    fn start(state: AppState, who: Arc<SignedIn>, topics: Topics, permit: SemaphorePermit<'static>) -> Self {
         let interval = |every| {
             let mut interval = tokio::time::interval(every);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
