@@ -219,7 +219,7 @@ async fn rubbish_that_is_settled_before_its_neighbours_costs_nobody_the_consumer
     let (_, vhost) = shared().await;
     let (bus, _, mut consumer) = ends(&vhost.url, CommandQueue::Orders).await;
     let producer = Producer::admin(&vhost).await;
-    let mut send = async |body: String| producer.send("order.place", body).await.expect("it is sent");
+    let send = async |body: String| producer.send("order.place", body).await.expect("it is sent");
     send(order_body("A").to_string()).await;
     let first = consumer.batch(1).await.expect("it arrives").remove(0);
     send("rubbish".to_owned()).await;

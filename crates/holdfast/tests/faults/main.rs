@@ -52,6 +52,10 @@ async fn alone(table: &mut Table) {
         table.run(name, &shop, scenario).await;
     }
 
+    for (name, broken) in [("wire others cut", Break::Cut), ("wire others silent", Break::HalfOpen)] {
+        table.run(name, &shop, |shop| wires::the_others_are_broken_off(shop, broken)).await;
+    }
+
     table.run("memory alarm", &shop, servers::the_broker_is_out_of_memory).await;
     table.run("database killed", &shop, servers::the_database_is_killed).await;
     table.run("broker killed", &shop, servers::the_broker_is_killed).await;

@@ -126,11 +126,7 @@ pub async fn stock_is_killed(shop: Arc<Shop>) -> Row {
 pub async fn relay_is_killed(shop: Arc<Shop>) -> Row {
     let mut scene = Scene::begin(&shop, "kill -9 of relay").await;
     killed(&mut scene, "relay", UNTOUCHED_MAX).await;
-    // Under load it is never quite there; a backlog of a dozen seconds is hundreds of events.
-    shop.health_shows("the relay to catch up", |health| {
-        health["lag"]["relay_events"].as_u64().is_some_and(|lag| lag < 50)
-    })
-    .await;
+    shop.the_relay_catches_up().await;
     scene.end().await
 }
 

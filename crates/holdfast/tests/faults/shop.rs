@@ -238,6 +238,12 @@ impl Shop {
         }
     }
 
+    /// Under load it is never quite there; a backlog of a dozen seconds is hundreds of events.
+    pub async fn the_relay_catches_up(&self) {
+        let caught_up = |health: Value| health["lag"]["relay_events"].as_u64().is_some_and(|lag| lag < 50);
+        self.health_shows("the relay to catch up", caught_up).await;
+    }
+
     /// Waits until the health document is so, and says how long that took.
     pub async fn health_shows(&self, what: &str, seen: impl Fn(Value) -> bool) -> Duration {
         let began = Instant::now();

@@ -13,7 +13,7 @@ use crate::client::text;
 use crate::dead_letters::letters;
 use crate::stand::{HERE, Stand, THERE, said, shared};
 
-const PIKA: &str = "pika==1.4.4";
+const PIKA_VERSION: &str = "1.4.4";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies in crates/").to_path_buf()
@@ -27,10 +27,9 @@ async fn python() -> &'static Path {
             let tools = root().join(".tools").join("pika");
             let python = tools.join("bin/python");
             let has_it = || {
-                Command::new(&python)
-                    .args(["-c", "import pika"])
-                    .output()
-                    .is_ok_and(|out| out.status.success())
+                let asked =
+                    Command::new(&python).args(["-c", "import pika; print(pika.__version__)"]).output();
+                asked.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim() == PIKA_VERSION)
             };
             if !has_it() {
                 let run = |command: &mut Command, hint: &str| {
@@ -42,8 +41,10 @@ async fn python() -> &'static Path {
                 };
                 let hint = "python3 with venv is missing (Debian: apt-get install python3-venv)";
                 run(Command::new("python3").args(["-m", "venv"]).arg(&tools), hint);
-                let pip = ["install", "--quiet", "--disable-pip-version-check", PIKA];
+                let pika = format!("pika=={PIKA_VERSION}");
+                let pip = ["install", "--quiet", "--disable-pip-version-check", &pika];
                 run(Command::new(tools.join("bin/pip")).args(pip), "pika cannot be installed");
+                assert!(has_it(), "pika {PIKA_VERSION} is installed");
             }
             python
         })
