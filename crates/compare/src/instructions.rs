@@ -110,7 +110,7 @@ fn compare(recorded: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) ->
     for (section, then) in recorded {
         match counted.get(section) {
             Some(now) => {
-                let percent = (*now as f64 / *then as f64 - 1.0) * 100.0;
+                let percent = (*now as f64 - *then as f64) * 100.0 / *then as f64;
                 lines.push(format!("{section:<24}{then:>14} -> {now:>14}  {percent:+7.2} %"));
                 if percent > PERCENT_MAX {
                     worse.push(section.clone());
