@@ -1,6 +1,6 @@
 /**
  * A real cluster (RabbitMQ, PostgreSQL, a balancer, every role a process of its own), started by the command in
- * HOLDFAST_CLUSTER_CMD: `holdfast-testbed cluster --port 0`, with HOLDFAST_BIN set. It prints where to open the browser,
+ * HOLDFAST_CLUSTER_CMD: `holdfast-testbed cluster --port 0 --restart-after 30`, with HOLDFAST_BIN set. It prints where to open the browser,
  * how to sign in and each process's pid, starts a dead role again after a while, and stops everything on SIGTERM.
  */
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,8 +1,8 @@
 /** Every page, light and dark, wide and narrow: looked at by axe, and photographed for people. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import AxeBuilder from "@axe-core/playwright";
 import type { Browser, Page } from "@playwright/test";
+import { violations } from "./axe";
 import { apiAs, expect, pageAs, test } from "./holdfast";
 import type { AccountName } from "./server";
 
@@ -98,17 +98,6 @@ class Reader {
   static async at(browser: Browser, name: AccountName | null, options: object): Promise<Reader> {
     return new Reader(await pageAs(browser, name, options));
   }
-}
-
-/** What is wrong with the page as it stands, for people who cannot see it or use a mouse. */
-async function violations(page: Page): Promise<string[]> {
-  const found = await new AxeBuilder({ page }).options({ resultTypes: ["violations"] }).analyze();
-  return found.violations
-    .filter((v) => v.impact === "serious" || v.impact === "critical")
-    .map((v) => {
-      const where = v.nodes.slice(0, 3).map((n) => n.target.join(" "));
-      return `${v.id} (${v.help}) ${where.join(" | ")}`;
-    });
 }
 
 for (const { name: size, viewport, schemes } of SIZES) {
