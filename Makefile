@@ -67,7 +67,7 @@ test-api:
 	tests/api-fuzz.sh $(DEBUG)
 
 # In a real browser, against the real binary; and the health board against a cluster whose consumers are killed.
-CLUSTER := $(abspath $(TARGET))/debug/holdfast-testbed cluster --bin $(DEBUG) --logs $(abspath $(TARGET))/cluster-logs --port 0
+CLUSTER := $(abspath $(TARGET))/debug/holdfast-testbed cluster --bin $(DEBUG) --logs $(abspath $(TARGET))/cluster-logs --port 0 --restart-after 30
 test-web: web web/node_modules
 	crates/testbed/ensure-servers.sh rabbitmq-server postgresql haproxy chromium
 	cargo build --locked --bin holdfast --bin holdfast-testbed
@@ -82,7 +82,7 @@ cluster: servers web
 	cargo build --release --locked --bin holdfast --bin holdfast-testbed
 	$(TARGET)/release/holdfast-testbed cluster --bin $(TARGET)/release/holdfast
 
-# Wants an idle machine. BENCH passes more: make bench BENCH="--rows orders,reads --modes embedded".
+# Wants an idle machine and 20 GB of room for temporary files (QUICK: 3 GB). BENCH passes more: make bench BENCH="--rows orders,reads --modes embedded".
 bench:
 	crates/testbed/ensure-servers.sh rabbitmq-server postgresql redis-server
 	cargo build --release --locked --bin holdfast --bin holdfast-compare

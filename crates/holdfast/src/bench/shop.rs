@@ -206,3 +206,25 @@ async fn create(
     let ask = Ask::post(Uri::from_static("/v1/items"), body.to_string()).with(IDEMPOTENCY_KEY, key);
     Ok(patiently(connection, &ask, StatusCode::CREATED).await?.position)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Shop;
+
+    #[test]
+    fn existing_items_are_called_by_their_prefix_and_seven_digits() {
+        let shop = Shop::named("item", 11).expect("a shop");
+        assert_eq!((shop.skus[0].as_str(), shop.skus[10].as_str()), ("item-0000000", "item-0000010"));
+        assert_eq!(shop.paths[10].path(), "/v1/items/item-0000010");
+        assert_eq!(shop.choices(), 11);
+    }
+
+    #[test]
+    fn paths_to_read_stand_one_a_line_and_there_must_be_one() {
+        let shop = Shop::of_paths("/v1/items?query=a\n/v1/items?query=b%20c\n").expect("paths");
+        assert_eq!((shop.choices(), shop.paths[1].query()), (2, Some("query=b%20c")));
+        for bad in ["", "/v1/items?query=b c\n"] {
+            assert!(Shop::of_paths(bad).is_err(), "{bad:?}");
+        }
+    }
+}
