@@ -13,7 +13,7 @@
 //!
 //! A row is checked wholly before any of it is sent. Then the command that the rules may refuse goes first (the
 //! count, which alone depends on the location), and the rest only when it was accepted: no row is half applied.
-//! Command ids are made from import id, line and kind, so that the same import again has no further effect.
+//! Command ids are made from import id, line and step, so that the same import again has no further effect.
 
 mod command_line;
 mod export;
@@ -23,6 +23,7 @@ mod row;
 
 use std::future::Future;
 use std::io::Read;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
 use holdfast_domain::command::AddItem;
@@ -38,12 +39,10 @@ use records::{ReadError, Record, Records};
 pub use row::{Column, RowError};
 use row::{Header, Row};
 
-/// Commands in one call of `execute`, and rows that are planned together.
-pub const BATCH_MAX: usize = 1_000;
 /// Bad rows that are told one by one; the others are counted.
 pub const ERRORS_MAX: usize = 1_000;
-/// Batches read ahead of the one being executed.
-const BATCHES_AHEAD: usize = 4;
+/// Batches read ahead of the one being planned.
+const BATCHES_AHEAD: usize = 2;
 
 /// How to import.
 #[derive(Debug, Clone)]
@@ -56,6 +55,9 @@ pub struct Options {
     pub import_id: Uuid,
     /// The locations that exist. A row that names another one is refused before anything is sent.
     pub locations: Vec<LocationCode>,
+    /// Rows that are planned together, and the most commands in one call of `execute`: the more, the fewer times the
+    /// database writes the same page.
+    pub rows_at_once: usize,
 }
 
 /// How far an import is. Rows are those below the header, blank ones left out.
@@ -107,29 +109,32 @@ where
     F: Future<Output = anyhow::Result<Vec<Outcome>>>,
     K: Fn(&Sku) -> Option<SkuState>,
 {
-    let dry_run = options.dry_run;
-    let mut planner = Planner::new(options, known);
+    let (dry_run, rows_at_once) = (options.dry_run, options.rows_at_once.max(1));
+    let planner = Mutex::new(Planner::new(options, known));
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     // Ends by itself when the receiver is gone.
-    let reading = tokio::task::spawn_blocking(move || read_batches(reader, &sender));
-    while let Some(batch) = batches.recv().await {
-        let mut errors = batch.errors;
-        let mut planned = Vec::with_capacity(batch.rows.len());
-        let mut stop = batch.stop;
-        let rows = errors.len() + batch.rows.len();
-        for row in batch.rows {
-            match planner.plan(row) {
-                Ok(row) => planned.push(row),
-                Err(error) => errors.push(error),
+    let reading = tokio::task::spawn_blocking(move || read_batches(reader, rows_at_once, &sender));
+    let mut next = batches.recv().await.map(|batch| PlannedBatch::of(batch, &mut locked(&planner)));
+    while let Some(batch) = next {
+        let PlannedBatch { rows, planned, mut errors, mut stop, bytes_read } = batch;
+        let applying = async {
+            if dry_run {
+                Ok(planned)
+            } else {
+                apply(planned, rows_at_once, &planner, &execute, &mut errors).await
             }
-        }
-        if planner.is_full() {
-            stop.push(RowError::new(batch.last_line, None, plan::TOO_MANY_SKUS));
-        }
-        let applied =
-            if dry_run { planned } else { apply(planned, &mut planner, &execute, &mut errors).await? };
+        };
+        // While a batch is executed, the next one is planned. What is refused meanwhile is found out when that one
+        // is applied.
+        let following = async {
+            let batch = if stop.is_empty() { batches.recv().await } else { None };
+            batch.map(|batch| PlannedBatch::of(batch, &mut locked(&planner)))
+        };
+        let (applied, following) = tokio::join!(applying, following);
+        next = following;
+        let applied = applied?;
         progress.send_modify(|progress| {
-            progress.bytes_read = batch.bytes_read;
+            progress.bytes_read = bytes_read;
             progress.rows_read += rows as u64;
             progress.rows_applied += applied.len() as u64;
             progress.items_added += applied.iter().filter(|row| row.adds).count() as u64;
@@ -138,13 +143,42 @@ where
             progress.stopped = !stop.is_empty();
             progress.errors.append(&mut stop);
         });
-        if progress.borrow().stopped {
-            break;
-        }
     }
     drop(batches);
     reading.await.context("the reader of the import ended early")??;
     Ok(progress.borrow().clone())
+}
+
+/// Nobody panics while planning; if somebody does, the import ends.
+fn locked<K>(planner: &Mutex<Planner<K>>) -> MutexGuard<'_, Planner<K>> {
+    planner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A batch, ready to be applied.
+struct PlannedBatch {
+    rows: usize,
+    planned: Vec<Planned>,
+    errors: Vec<RowError>,
+    stop: Vec<RowError>,
+    bytes_read: u64,
+}
+
+impl PlannedBatch {
+    fn of<K: Fn(&Sku) -> Option<SkuState>>(batch: Batch, planner: &mut Planner<K>) -> Self {
+        let Batch { rows, mut errors, mut stop, last_line, bytes_read } = batch;
+        let count = errors.len() + rows.len();
+        let mut planned = Vec::with_capacity(rows.len());
+        for row in rows {
+            match planner.plan(row) {
+                Ok(row) => planned.push(row),
+                Err(error) => errors.push(error),
+            }
+        }
+        if planner.is_full() {
+            stop.push(RowError::new(last_line, None, plan::TOO_MANY_SKUS));
+        }
+        Self { rows: count, planned, errors, stop, bytes_read }
+    }
 }
 
 /// The items of a file that describes nothing but new ones, such as the demo's: all rows of a SKU as one.
@@ -169,7 +203,7 @@ pub fn items_of(text: &str) -> Result<Vec<AddItem>, RowError> {
     Ok(items)
 }
 
-/// Up to [`BATCH_MAX`] rows, as the reading thread hands them over.
+/// Rows, as the reading thread hands them over.
 #[derive(Default)]
 struct Batch {
     rows: Vec<Row>,
@@ -181,7 +215,7 @@ struct Batch {
     bytes_read: u64,
 }
 
-fn read_batches(reader: impl Read, sender: &mpsc::Sender<Batch>) -> anyhow::Result<()> {
+fn read_batches(reader: impl Read, rows_at_once: usize, sender: &mpsc::Sender<Batch>) -> anyhow::Result<()> {
     // A receiver that is gone wants no more: the import has failed already, and says why itself.
     let stop = |errors| drop(sender.blocking_send(Batch { stop: errors, ..Batch::default() }));
     let mut record = Record::default();
@@ -213,7 +247,7 @@ fn read_batches(reader: impl Read, sender: &mpsc::Sender<Batch>) -> anyhow::Resu
     loop {
         let mut batch = Batch::default();
         let mut more = true;
-        while more && batch.rows.len() + batch.errors.len() < BATCH_MAX {
+        while more && batch.rows.len() + batch.errors.len() < rows_at_once {
             match records.read(&mut record) {
                 Ok(true) if record.is_blank() => {}
                 Ok(true) => {
@@ -252,7 +286,8 @@ fn stopping(error: ReadError) -> anyhow::Result<RowError> {
 /// rows whose first was accepted. Returns the rows that are applied.
 async fn apply<E, F, K>(
     planned: Vec<Planned>,
-    planner: &mut Planner<K>,
+    rows_at_once: usize,
+    planner: &Mutex<Planner<K>>,
     execute: &E,
     errors: &mut Vec<RowError>,
 ) -> anyhow::Result<Vec<Planned>>
@@ -268,12 +303,14 @@ where
             None => applied.push(row),
             Some(rejection) => {
                 errors.push(refused(&row, &rejection, ""));
-                planner.forget(&row.sku);
+                locked(planner).forget(&row.sku);
             }
         }
     }
-    let (ready, orphaned): (Vec<Planned>, Vec<Planned>) =
-        others.into_iter().partition(|row| !planner.is_forgotten(&row.sku));
+    let (ready, orphaned): (Vec<Planned>, Vec<Planned>) = {
+        let planner = locked(planner);
+        others.into_iter().partition(|row| !planner.is_forgotten(&row.sku))
+    };
     errors.extend(
         orphaned
             .iter()
@@ -291,7 +328,7 @@ where
         rest.extend(row.rest.drain(..).map(|command| (index, command)));
     }
     let mut failed = vec![false; accepted.len()];
-    for part in rest.chunks(BATCH_MAX) {
+    for part in rest.chunks(rows_at_once) {
         let outcomes = send(execute, part.iter().map(|(_, command)| command.clone()).collect()).await?;
         for ((index, _), outcome) in part.iter().zip(outcomes) {
             if let Err(rejection) = outcome.result

@@ -14,9 +14,11 @@ use super::tail::{Tail, patiently, pause};
 
 /// Events that go into one transaction, unless a single batch has more.
 const EVENTS_MAX: usize = 5_000;
-/// From so many events on, a transaction is followed by a pause that leaves the disk to the orders.
+/// Between two transactions, so that orders have the disk to themselves and each of these finds more to do.
+const PAUSE: Duration = Duration::from_millis(20);
+/// From so many events on, orders come in numbers: this long is what movements lag behind them then.
 const BUSY_EVENTS: usize = 64;
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
 /// Units on hand that are remembered between transactions.
 const REMEMBERED_MAX: usize = 200_000;
 const WAIT_STEP: Duration = Duration::from_millis(20);
@@ -46,11 +48,22 @@ pub async fn run(
         let Some(learned) = learned else { return };
         on_hand.remember(learned);
         let movements = movements(&slice, &mut on_hand);
+        let started = Instant::now();
         let applied = patiently(what, &mut shutdown, || store.apply_movements(movements.clone(), last)).await;
-        if applied.is_none() || (events >= BUSY_EVENTS && !pause(BUSY_PAUSE, &mut shutdown).await) {
+        if applied.is_none() || !pause(rest(events, started.elapsed()), &mut shutdown).await {
             return;
         }
         on_hand.forget_if_many();
+    }
+}
+
+/// How long to let the orders go first, after a transaction that took so long.
+fn rest(events: usize, took: Duration) -> Duration {
+    match events {
+        // More than can be taken at once: at most half of the database's time, until it is caught up with.
+        EVENTS_MAX.. => took.clamp(PAUSE, BUSY_PAUSE),
+        BUSY_EVENTS.. => BUSY_PAUSE,
+        _few => PAUSE,
     }
 }
 
@@ -119,7 +132,8 @@ fn movements(slice: &[Arc<Committed>], on_hand: &mut OnHand) -> Vec<Movement> {
                 *on_hand.0.get(&(sku.clone(), location.clone())).expect("it was looked up or recorded before")
             });
             for movement in &made {
-                on_hand.0.insert((movement.sku.clone(), movement.location.clone()), movement.on_hand_after);
+                let place = (movement.sku.clone(), movement.location.clone());
+                on_hand.0.insert(place, movement.on_hand_after);
             }
             all.extend(made);
         }

@@ -11,11 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use super::search::{ItemQuery, Sort, SortBy};
 
+/// The beginning of a [`Key`], in numbers: enough to tell most matches from those of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rough {
+    pub group: u8,
+    pub number: i64,
+    /// The first bytes of the key's `first`, in the order of the alphabet.
+    pub first: u64,
+}
+
 /// What a match is ordered by, most important first; `sku` makes it unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key<'a> {
-    pub group: u8,
-    pub number: i64,
+    pub rough: Rough,
     pub first: &'a str,
     pub second: &'a str,
     pub sku: &'a str,
@@ -30,6 +38,20 @@ struct Cursor<'a> {
     f: Cow<'a, str>,
     s: Cow<'a, str>,
     k: Cow<'a, str>,
+}
+
+impl Cursor<'_> {
+    fn rough(&self) -> Rough {
+        Rough { group: self.g, number: self.n, first: start_of(&self.f) }
+    }
+}
+
+/// The first eight bytes as a number: what is less is first in the alphabet, what is equal may be either.
+pub fn start_of(text: &str) -> u64 {
+    let mut start = [0; 8];
+    let length = text.len().min(start.len());
+    start[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u64::from_be_bytes(start)
 }
 
 fn decode(text: &str) -> Option<Cursor<'static>> {
@@ -70,10 +92,21 @@ impl<'a> Best<'a> {
         Ok(Self { limit, reversed, query: number, after, kept: Vec::with_capacity(2 * limit + 2), bar: None })
     }
 
+    /// Whether a match that begins like this can be on the page; if not, it need not be offered.
+    pub fn may_take(&self, rough: &Rough) -> bool {
+        self.after.as_ref().is_none_or(|after| self.roughly(rough, &after.rough()) != Ordering::Less)
+            && self.bar.as_ref().is_none_or(|bar| self.roughly(rough, &bar.rough) != Ordering::Greater)
+    }
+
+    fn roughly(&self, a: &Rough, b: &Rough) -> Ordering {
+        let by_text = a.first.cmp(&b.first);
+        let by_text = if self.reversed { by_text.reverse() } else { by_text };
+        (a.group, a.number).cmp(&(b.group, b.number)).then(by_text)
+    }
+
     pub fn offer(&mut self, key: Key<'a>) {
         if let Some(after) = &self.after {
-            let after =
-                Key { group: after.g, number: after.n, first: &after.f, second: &after.s, sku: &after.k };
+            let after = Key { rough: after.rough(), first: &after.f, second: &after.s, sku: &after.k };
             if compare(&key, &after, self.reversed) != Ordering::Greater {
                 return;
             }
@@ -101,8 +134,8 @@ impl<'a> Best<'a> {
         let next = self.kept.last().filter(|_| more).map(|last| {
             let cursor = Cursor {
                 q: self.query,
-                g: last.group,
-                n: last.number,
+                g: last.rough.group,
+                n: last.rough.number,
                 f: last.first.into(),
                 s: last.second.into(),
                 k: last.sku.into(),
@@ -117,8 +150,8 @@ impl<'a> Best<'a> {
 fn compare(a: &Key<'_>, b: &Key<'_>, reversed: bool) -> Ordering {
     let by_text = a.first.cmp(b.first);
     let by_text = if reversed { by_text.reverse() } else { by_text };
-    (a.group, a.number)
-        .cmp(&(b.group, b.number))
+    (a.rough.group, a.rough.number)
+        .cmp(&(b.rough.group, b.rough.number))
         .then(by_text)
         .then_with(|| a.second.cmp(b.second))
         .then_with(|| a.sku.cmp(b.sku))

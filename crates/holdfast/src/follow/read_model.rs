@@ -13,14 +13,18 @@ use holdfast_domain::{
 };
 use holdfast_store::{Committed, Snapshot};
 use serde::Serialize;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
-use super::search::{Facets, ItemQuery, SearchIndex};
+use super::search::{Facets, ItemQuery, ItemWords, SearchIndex};
 
 /// Shards of the map of items: growing one of them holds up one read in as many.
 const SHARDS: usize = 64;
 /// Changes that a slow listener may be behind before it loses some.
 const CHANGES_KEPT: usize = 4_096;
+/// Items up to which a search is a matter of microseconds, like any other read.
+const SEARCHED_IN_PLACE: usize = 5_000;
+/// Items that go into the search index between two chances for searches: about a millisecond of work.
+const INDEXED_AT_ONCE: usize = 64;
 
 /// An item as the shop shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +121,14 @@ struct EntryState {
     document: Option<u32>,
 }
 
+impl EntryState {
+    fn new(sku: SkuState, changed: Position) -> Self {
+        let available = sku.available();
+        let flags = Flags::of(&sku, available);
+        Self { sku, available, changed, flags, document: None }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Flags {
     active: bool,
@@ -176,6 +188,8 @@ pub struct ReadModel {
     applying: Mutex<()>,
     position: watch::Sender<Position>,
     changes: broadcast::Sender<Arc<Change>>,
+    /// Turns of searches that take a while.
+    searches: Arc<Semaphore>,
 }
 
 // A poisoned lock means that applying panicked, and that ends the process; until then reads go on.
@@ -193,6 +207,7 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ReadModel {
     pub fn new() -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
             hasher: RandomState::new(),
@@ -202,13 +217,17 @@ impl ReadModel {
             applying: Mutex::default(),
             position: watch::Sender::new(Position::default()),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            searches: Arc::new(Semaphore::new((cores / 2).max(1))),
         })
     }
 
-    fn shard(&self, sku: &Sku) -> &RwLock<HashMap<Sku, Arc<Entry>>> {
-        let hash = self.hasher.hash_one(sku);
+    fn shard_number(&self, sku: &Sku) -> usize {
         // The map itself uses other bits of another hash.
-        &self.shards[usize::try_from(hash % SHARDS as u64).expect("a shard's number is small")]
+        usize::try_from(self.hasher.hash_one(sku) % SHARDS as u64).expect("a shard's number is small")
+    }
+
+    fn shard(&self, sku: &Sku) -> &RwLock<HashMap<Sku, Arc<Entry>>> {
+        &self.shards[self.shard_number(sku)]
     }
 
     fn entry(&self, sku: &Sku) -> Option<Arc<Entry>> {
@@ -217,33 +236,52 @@ impl ReadModel {
 
     // Loading and applying.
 
-    /// Replaces everything by a snapshot.
+    /// Replaces everything by a snapshot. Takes a moment with a large one.
     pub fn load(&self, snapshot: Snapshot) {
         let _applying = locked(&self.applying);
-        for shard in &self.shards {
-            write(shard).clear();
+        let changed = snapshot.position;
+        let mut entries: Vec<(Sku, Arc<Entry>)> = Vec::with_capacity(snapshot.skus.len());
+        let mut shards: Vec<HashMap<Sku, Arc<Entry>>> = Vec::new();
+        let per_shard = snapshot.skus.len() / SHARDS;
+        shards.resize_with(SHARDS, || HashMap::with_capacity(per_shard + per_shard / 8));
+        let mut lists = Lists::default();
+        // By their numbers in the search index.
+        let mut active: Vec<(Arc<Item>, i64)> = Vec::with_capacity(snapshot.skus.len());
+        for mut sku in snapshot.skus {
+            sku.stock.shrink_to_fit();
+            let code = sku.item.sku.clone();
+            let mut state = EntryState::new(sku, changed);
+            if state.flags.active {
+                state.document = u32::try_from(active.len()).ok();
+                active.push((state.sku.item.clone(), state.available));
+            }
+            lists.turn(&code, Flags::default(), state.flags);
+            let entry = Arc::new(Entry { state: RwLock::new(state) });
+            shards[self.shard_number(&code)].insert(code.clone(), entry.clone());
+            entries.push((code, entry));
         }
-        *write(&self.lists) = Lists::default();
-        *write(&self.index) = SearchIndex::default();
+        let index = SearchIndex::load(&active);
+        lists.all = entries.into_iter().collect();
+        for (shard, loaded) in self.shards.iter().zip(shards) {
+            *write(shard) = loaded;
+        }
+        *write(&self.lists) = lists;
+        *write(&self.index) = index;
         *write(&self.locations) =
             snapshot.locations.into_iter().map(|location| (location.code.clone(), location)).collect();
-        for state in snapshot.skus {
-            self.insert(state, snapshot.position);
-        }
         self.position.send_replace(snapshot.position);
     }
 
-    fn insert(&self, sku: SkuState, changed: Position) {
-        let available = sku.available();
-        let flags = Flags::of(&sku, available);
-        let item = sku.item.clone();
-        let document = flags.active.then(|| write(&self.index).add(&item, available));
-        let entry =
-            Arc::new(Entry { state: RwLock::new(EntryState { sku, available, changed, flags, document }) });
-        write(self.shard(&item.sku)).insert(item.sku.clone(), entry.clone());
+    fn insert(&self, sku: SkuState, changed: Position) -> Arc<Entry> {
+        let code = sku.item.sku.clone();
+        let state = EntryState::new(sku, changed);
+        let flags = state.flags;
+        let entry = Arc::new(Entry { state: RwLock::new(state) });
+        write(self.shard(&code)).insert(code.clone(), entry.clone());
         let mut lists = write(&self.lists);
-        lists.turn(&item.sku, Flags::default(), flags);
-        lists.all.insert(item.sku.clone(), entry);
+        lists.turn(&code, Flags::default(), flags);
+        lists.all.insert(code, entry.clone());
+        entry
     }
 
     /// Applies a batch, which must be the next one: the caller sees to gaps.
@@ -258,14 +296,16 @@ impl ReadModel {
         );
         let listening = self.changes.receiver_count() > 0;
         let mut touched = BTreeSet::new();
+        let mut changed_items = Vec::new();
         for (index, recorded) in committed.events.iter().enumerate() {
             let position = position.plus(index + 1);
-            self.apply_event(&recorded.event, position, |sku| {
+            changed_items.extend(self.apply_event(&recorded.event, position, |sku| {
                 if listening {
                     touched.insert(sku.clone());
                 }
-            });
+            }));
         }
+        self.index(&changed_items);
         self.position.send_replace(committed.last);
         if listening {
             self.tell(committed, touched);
@@ -288,15 +328,22 @@ impl ReadModel {
         }
     }
 
-    fn apply_event(&self, event: &Event, position: Position, mut touched: impl FnMut(&Sku)) {
+    /// The entry of an item that the search index does not show yet as it is now.
+    fn apply_event(
+        &self,
+        event: &Event,
+        position: Position,
+        mut touched: impl FnMut(&Sku),
+    ) -> Option<Arc<Entry>> {
         match event {
             Event::ItemAdded { item } => {
                 touched(&item.sku);
-                self.insert(SkuState { item: Arc::new(item.clone()), stock: Vec::new() }, position);
+                let state = SkuState { item: Arc::new(item.clone()), stock: Vec::new() };
+                Some(self.insert(state, position))
             }
             Event::ItemUpdated { item } => {
                 touched(&item.sku);
-                self.change(&item.sku, position, |state| state.item = Arc::new(item.clone()));
+                self.change(&item.sku, position, |state| state.item = Arc::new(item.clone()))
             }
             Event::ItemArchived { sku } => {
                 touched(sku);
@@ -304,10 +351,11 @@ impl ReadModel {
                     let item = Arc::make_mut(&mut state.item);
                     item.status = ItemStatus::Archived;
                     item.version += 1;
-                });
+                })
             }
             Event::LocationPut { location } => {
                 write(&self.locations).insert(location.code.clone(), location.clone());
+                None
             }
             Event::StockLevels { sku, location, safety_stock, reorder_point, .. } => {
                 touched(sku);
@@ -315,7 +363,7 @@ impl ReadModel {
                     let row = row_mut(state, location);
                     row.safety_stock = *safety_stock;
                     row.reorder_point = *reorder_point;
-                });
+                })
             }
             Event::StockReceived { .. }
             | Event::StockAdjusted { .. }
@@ -347,6 +395,7 @@ impl ReadModel {
                     }
                 }
                 self.finish(run, position);
+                None
             }
         }
     }
@@ -361,8 +410,14 @@ impl ReadModel {
         }
     }
 
-    /// Changes one SKU and everything that is derived from it.
-    fn change(&self, sku: &Sku, position: Position, change: impl FnOnce(&mut SkuState)) {
+    /// Changes one SKU and everything that is derived from it; but the search index only as far as the stock goes, and
+    /// the entry is given back where it is not enough.
+    fn change(
+        &self,
+        sku: &Sku,
+        position: Position,
+        change: impl FnOnce(&mut SkuState),
+    ) -> Option<Arc<Entry>> {
         let entry = self.entry(sku).expect("events are about known items");
         let mut guard = write(&entry.state);
         let state = &mut *guard;
@@ -371,32 +426,41 @@ impl ReadModel {
         state.changed = position;
         state.available = state.sku.available();
         let before = std::mem::replace(&mut state.flags, Flags::of(&state.sku, state.available));
-        let (item, available, flags, document) =
-            (state.sku.item.clone(), state.available, state.flags, state.document);
+        let is_same_item = Arc::ptr_eq(&item_before, &state.sku.item);
+        let (available, flags, document) = (state.available, state.flags, state.document);
         drop(guard);
-        if Arc::ptr_eq(&item_before, &item) {
-            if let Some(document) = document {
-                read(&self.index).set_available(document, available);
-            }
-        } else {
-            let mut index = write(&self.index);
-            let document = match (document, flags.active) {
-                (Some(document), true) => {
-                    index.update(document, &item, available);
-                    Some(document)
-                }
-                (Some(document), false) => {
-                    index.remove(document);
-                    None
-                }
-                (None, true) => Some(index.add(&item, available)),
-                (None, false) => None,
-            };
-            drop(index);
-            write(&entry.state).document = document;
+        if let Some(document) = document {
+            // Searches only read the index, as this does: neither waits for the other.
+            read(&self.index).set_available(document, available);
         }
         if before != flags {
             write(&self.lists).turn(sku, before, flags);
+        }
+        (!is_same_item).then_some(entry)
+    }
+
+    /// Shows items in the search index as they are. Searches go on in between.
+    fn index(&self, entries: &[Arc<Entry>]) {
+        for some in entries.chunks(INDEXED_AT_ONCE) {
+            let words: Vec<ItemWords> =
+                some.iter().map(|entry| ItemWords::of(&read(&entry.state).sku.item)).collect();
+            let mut index = write(&self.index);
+            for (entry, words) in some.iter().zip(words) {
+                let mut state = write(&entry.state);
+                let (item, available) = (state.sku.item.clone(), state.available);
+                state.document = match (state.document, state.flags.active) {
+                    (Some(document), true) => {
+                        index.update(document, &item, words, available);
+                        Some(document)
+                    }
+                    (Some(document), false) => {
+                        index.remove(document);
+                        None
+                    }
+                    (None, true) => Some(index.add(&item, words, available)),
+                    (None, false) => None,
+                };
+            }
         }
     }
 
@@ -438,6 +502,29 @@ impl ReadModel {
 
     pub fn location(&self, code: &LocationCode) -> Option<Location> {
         read(&self.locations).get(code).cloned()
+    }
+
+    /// [`search`](Self::search), out of the way of requests that take microseconds: a large catalogue is gone through on
+    /// a thread for such work, by half of the processor's cores at most at a time.
+    pub async fn find(self: &Arc<Self>, query: ItemQuery) -> ItemResults {
+        if read(&self.index).len() <= SEARCHED_IN_PLACE {
+            return self.search(&query);
+        }
+        let turn = self.searches.clone().acquire_owned().await.expect("nobody closes it");
+        let model = self.clone();
+        let searched = tokio::task::spawn_blocking(move || {
+            let found = model.search(&query);
+            drop(turn);
+            found
+        });
+        match searched.await {
+            Ok(found) => found,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down, and nobody waits for the answer any more.
+                Err(_cancelled) => ItemResults::default(),
+            },
+        }
     }
 
     /// Active items that match. A cursor that is none (see [`super::search::is_cursor`]) or belongs to another query
@@ -522,6 +609,8 @@ fn row_mut<'a>(state: &'a mut SkuState, location: &LocationCode) -> &'a mut Stoc
     let index = match state.stock.binary_search_by(|row| row.location.cmp(location)) {
         Ok(index) => index,
         Err(index) => {
+            // Most items are at a place or two: no room for more is kept for a million of them.
+            state.stock.reserve_exact(1);
             state.stock.insert(index, StockRow::empty(location.clone()));
             index
         }

@@ -194,3 +194,16 @@ async fn the_follower_loads_hears_and_catches_up_after_a_gap() {
     stop.send_replace(true);
     following.await.expect("it stops");
 }
+
+#[tokio::test]
+async fn a_large_catalogue_is_searched_beside_the_other_reads() {
+    let shop = Shop::open().await;
+    let count = SEARCHED_IN_PLACE + 1;
+    let items = (0..count).map(|n| item(&format!("S-{n:05}"), "Titan", &format!("Edge {n}"), 1000, 5));
+    shop.run(items.collect::<Vec<_>>()).await;
+    let model = loaded(&shop).await;
+    let query = ItemQuery { limit: 2, query: Some("edge".to_owned()), ..ItemQuery::default() };
+    let found = model.find(query.clone()).await;
+    assert_eq!((found.total, found.items.len()), (count, 2));
+    assert_eq!(found.items, model.search(&query).items);
+}

@@ -4,18 +4,18 @@
 //! was meant has four letters or more: a letter inserted, dropped, replaced, or two neighbours swapped.
 //! Better matches come first: exact, then unfinished, then mistyped; in brand, model or SKU before elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use holdfast_domain::{Item, Sku, ValueError};
 use serde::Serialize;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, StrExt};
 
 pub use super::paging::is_cursor;
-use super::paging::{Best, Key};
-use super::words::{Field, Words, words_of};
+use super::paging::{Best, Key, Rough, start_of};
+use super::words::{DOCUMENT_MAX, Field, Words, words_of};
 
 /// Words of a query that are looked at.
 const QUERY_WORDS_MAX: usize = 12;
@@ -108,52 +108,92 @@ pub struct Found {
     pub next_cursor: Option<String>,
 }
 
-struct Document {
-    item: Arc<Item>,
-    brand: usize,
-    model: SmolStr,
-    price: i64,
-    price_step: usize,
+/// What every search looks at, close together: one row a document, by its number.
+struct Row {
     /// Changes with every order; all else needs the index's write lock.
     available: AtomicI64,
+    price: i64,
+    /// [`start_of`] the model.
+    model_start: u64,
+    /// [`FREE`]: nobody has this number.
+    brand: u32,
+    price_step: u8,
+}
+
+const FREE: u32 = u32::MAX;
+
+/// What a search looks at where it comes to it.
+struct Document {
+    item: Arc<Item>,
+    sku: Sku,
+    /// In small letters.
+    model: SmolStr,
 }
 
 struct Brand {
     name: SmolStr,
     lower: SmolStr,
+    start: u64,
+}
+
+/// The different words of an item, each with the best field that it is in.
+pub struct ItemWords(Vec<(SmolStr, Field)>);
+
+impl ItemWords {
+    pub fn of(item: &Item) -> Self {
+        let names = [item.brand.as_str(), item.model.as_str(), item.sku.as_str()];
+        let names = names.into_iter().flat_map(words_of).map(|word| (word, Field::Name));
+        let attributes = item.attributes.iter().flat_map(|(name, value)| [name, value]);
+        let texts = attributes.chain([item.description.as_str()]);
+        let texts = texts.flat_map(words_of).map(|word| (word, Field::Text));
+        let mut words: Vec<(SmolStr, Field)> = names.chain(texts).collect();
+        words.sort_unstable();
+        words.dedup_by(|later, first| later.0 == first.0);
+        Self(words)
+    }
 }
 
 #[derive(Default)]
 pub struct SearchIndex {
+    rows: Vec<Row>,
     documents: Vec<Option<Document>>,
     free: Vec<u32>,
     words: Words,
     brands: Vec<Brand>,
-    brand_numbers: HashMap<SmolStr, usize>,
+    brand_numbers: HashMap<SmolStr, u32>,
 }
 
 impl SearchIndex {
-    /// Adds an item and says the number that it is changed by.
-    pub fn add(&mut self, item: &Arc<Item>, available: i64) -> u32 {
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.documents.push(None);
-            u32::try_from(self.documents.len() - 1).expect("a catalogue has fewer than 2^32 items")
-        });
-        for (word, field) in words(item) {
+    /// An index of many items at once, each with what is available; they get the numbers 0, 1, 2, …
+    pub fn load(items: &[(Arc<Item>, i64)]) -> Self {
+        let words = Words::load(items, |(item, _)| ItemWords::of(item).0);
+        let mut index = Self { words, ..Self::default() };
+        index.rows.reserve_exact(items.len());
+        index.documents.reserve_exact(items.len());
+        for (item, available) in items {
+            let number = index.number();
+            index.put(number, item, *available);
+        }
+        index
+    }
+
+    /// Adds an item with its [`ItemWords`] and says the number that it is changed by.
+    pub fn add(&mut self, item: &Arc<Item>, words: ItemWords, available: i64) -> u32 {
+        let number = self.number();
+        for (word, field) in words.0 {
             self.words.add(&word, number, field);
         }
         self.put(number, item, available);
         number
     }
 
-    pub fn update(&mut self, number: u32, item: &Arc<Item>, available: i64) {
-        let before = self.documents[number as usize].take().expect("an indexed item has a document");
-        let (old, new) = (words(&before.item), words(item));
-        if old != new {
-            for (word, _) in old {
+    pub fn update(&mut self, number: u32, item: &Arc<Item>, words: ItemWords, available: i64) {
+        let old = ItemWords::of(&self.document(number).item);
+        if old.0 != words.0 {
+            for (word, _) in old.0 {
                 self.words.remove(&word, number);
             }
-            for (word, field) in new {
+            for (word, field) in words.0 {
                 self.words.add(&word, number, field);
             }
         }
@@ -162,35 +202,59 @@ impl SearchIndex {
 
     pub fn remove(&mut self, number: u32) {
         let document = self.documents[number as usize].take().expect("an indexed item has a document");
-        for (word, _) in words(&document.item) {
+        for (word, _) in ItemWords::of(&document.item).0 {
             self.words.remove(&word, number);
         }
+        self.rows[number as usize].brand = FREE;
         self.free.push(number);
     }
 
     pub fn set_available(&self, number: u32, available: i64) {
-        let document = self.documents[number as usize].as_ref().expect("an indexed item has a document");
-        document.available.store(available, Relaxed);
+        self.rows[number as usize].available.store(available, Relaxed);
+    }
+
+    /// How many numbers a search goes through.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A number that nobody has.
+    fn number(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            let number = u32::try_from(self.rows.len()).ok().filter(|number| *number <= DOCUMENT_MAX);
+            let available = AtomicI64::new(0);
+            self.rows.push(Row { available, price: 0, model_start: 0, brand: FREE, price_step: 0 });
+            self.documents.push(None);
+            number.expect("a catalogue has fewer than 2^31 items")
+        })
     }
 
     fn put(&mut self, number: u32, item: &Arc<Item>, available: i64) {
         let price = item.price.0.amount;
-        self.documents[number as usize] = Some(Document {
-            item: item.clone(),
-            brand: self.brand(item.brand.as_str()),
-            model: item.model.as_str().to_lowercase().into(),
-            price,
-            price_step: price_step(price),
+        let model = item.model.as_str().to_lowercase_smolstr();
+        self.rows[number as usize] = Row {
             available: AtomicI64::new(available),
-        });
+            price,
+            model_start: start_of(&model),
+            brand: self.brand(item.brand.as_str()),
+            price_step: price_step(price),
+        };
+        self.documents[number as usize] = Some(Document { item: item.clone(), sku: item.sku.clone(), model });
     }
 
-    fn brand(&mut self, name: &str) -> usize {
-        let lower: SmolStr = name.to_lowercase().into();
-        *self.brand_numbers.entry(lower.clone()).or_insert_with(|| {
-            self.brands.push(Brand { name: name.into(), lower });
-            self.brands.len() - 1
-        })
+    fn document(&self, number: u32) -> &Document {
+        self.documents[number as usize].as_ref().expect("an indexed item has a document")
+    }
+
+    fn brand(&mut self, name: &str) -> u32 {
+        let lower = name.to_lowercase_smolstr();
+        if let Some(number) = self.brand_numbers.get(&lower) {
+            return *number;
+        }
+        let number = u32::try_from(self.brands.len()).expect("there are fewer brands than items");
+        self.brands.push(Brand { name: name.into(), lower: lower.clone(), start: start_of(&lower) });
+        self.brand_numbers.insert(lower, number);
+        number
     }
 
     pub fn search(&self, query: &ItemQuery) -> Found {
@@ -199,32 +263,31 @@ impl SearchIndex {
             None | Some("") => None,
             Some(text) => Some(self.scores(text)),
         };
+        let scores = scores.as_deref();
         let wanted_brands = self.wanted_brands(&query.brands);
-        let mut max_price = query.max_price;
-        if let Some(max) = query.max_price
-            && let steps = self.price_counts(query, scores.as_deref(), wanted_brands.as_deref())
-            && price_ranges(&steps)
-                .iter()
-                .any(|range| range.from == query.min_price.unwrap_or(0) && range.to == Some(max))
-        {
-            max_price = Some(max - 1);
-        }
+        let wanted_brands = wanted_brands.as_deref();
+        let max_price = self.last_price(query, scores, wanted_brands).unwrap_or(i64::MAX);
+        let min_price = query.min_price.unwrap_or(i64::MIN);
         let mut found = Found::default();
         let mut brand_counts = vec![0_usize; self.brands.len()];
         let mut price_counts = [0_usize; PRICE_STEPS];
-        for (document, score) in self.matches(query, scores.as_deref()) {
-            let brand_fits = wanted_brands.as_ref().is_none_or(|wanted| wanted[document.brand]);
-            let price_fits = query.min_price.is_none_or(|min| document.price >= min)
-                && max_price.is_none_or(|max| document.price <= max);
+        // Most items have numbers in the order of their SKUs: that way the best come first, and the others are not kept.
+        let backwards = query.sort == Some(SortBy { sort: Sort::Sku, descending: true });
+        for (number, row, score) in self.matches(query.in_stock, scores, backwards) {
+            let brand_fits = wanted_brands.is_none_or(|wanted| wanted[row.brand as usize]);
+            let price_fits = (min_price..=max_price).contains(&row.price);
             if price_fits {
-                brand_counts[document.brand] += 1;
+                brand_counts[row.brand as usize] += 1;
             }
             if brand_fits {
-                price_counts[document.price_step] += 1;
+                price_counts[usize::from(row.price_step)] += 1;
             }
             if brand_fits && price_fits {
                 found.total += 1;
-                best.offer(self.key(query, document, score));
+                let rough = self.rough(query.sort, number, row, score);
+                if best.may_take(&rough) {
+                    best.offer(self.key(query.sort, number, rough));
+                }
             }
         }
         (found.skus, found.next_cursor) = best.finish();
@@ -232,59 +295,87 @@ impl SearchIndex {
         found
     }
 
-    /// What fits words and stock, with how well.
-    fn matches<'a>(
-        &'a self,
-        query: &'a ItemQuery,
-        scores: Option<&'a [u16]>,
-    ) -> impl Iterator<Item = (&'a Document, u16)> {
-        self.documents.iter().enumerate().filter_map(move |(number, document)| {
-            let score = scores.map_or(1, |scores| scores[number]);
-            let document = document.as_ref()?;
-            let fits = score > 0 && (!query.in_stock || document.available.load(Relaxed) > 0);
-            fits.then_some((document, score))
-        })
-    }
-
-    fn price_counts(
+    /// The highest price that fits: the end of a price range of the facets is not in that range.
+    fn last_price(
         &self,
         query: &ItemQuery,
         scores: Option<&[u16]>,
         wanted_brands: Option<&[bool]>,
-    ) -> [usize; PRICE_STEPS] {
+    ) -> Option<i64> {
+        let max = query.max_price?;
+        // Ranges end where steps begin, and few prices that people think of do.
+        if step_start(usize::from(price_step(max))) != max {
+            return Some(max);
+        }
         let mut counts = [0; PRICE_STEPS];
-        for (document, _) in self.matches(query, scores) {
-            if wanted_brands.is_none_or(|wanted| wanted[document.brand]) {
-                counts[document.price_step] += 1;
+        for (_, row, _) in self.matches(query.in_stock, scores, false) {
+            if wanted_brands.is_none_or(|wanted| wanted[row.brand as usize]) {
+                counts[usize::from(row.price_step)] += 1;
             }
         }
-        counts
+        let from = query.min_price.unwrap_or(0);
+        let is_range = price_ranges(&counts).iter().any(|range| range.from == from && range.to == Some(max));
+        Some(if is_range { max - 1 } else { max })
     }
 
-    fn key<'a>(&'a self, query: &ItemQuery, document: &'a Document, score: u16) -> Key<'a> {
-        let brand = self.brands[document.brand].lower.as_str();
-        let (model, sku) = (document.model.as_str(), document.item.sku.as_str());
-        let available = document.available.load(Relaxed);
-        let key = |group, number, first, second| Key { group, number, first, second, sku };
-        let Some(by) = query.sort else {
-            return key(u8::from(available <= 0), -i64::from(score), brand, model);
+    /// What fits words and stock, with how well; `backwards`: from the highest number down.
+    fn matches<'a>(
+        &'a self,
+        in_stock: bool,
+        scores: Option<&'a [u16]>,
+        backwards: bool,
+    ) -> impl Iterator<Item = (usize, &'a Row, u16)> {
+        let last = self.rows.len().wrapping_sub(1);
+        (0..self.rows.len()).filter_map(move |count| {
+            let number = if backwards { last - count } else { count };
+            let row = &self.rows[number];
+            let score = scores.map_or(1, |scores| scores[number]);
+            let fits = row.brand != FREE && score > 0 && (!in_stock || row.available.load(Relaxed) > 0);
+            fits.then_some((number, row, score))
+        })
+    }
+
+    /// Where a match belongs, as far as its row tells.
+    fn rough(&self, sort: Option<SortBy>, number: usize, row: &Row, score: u16) -> Rough {
+        let brand = || self.brands[row.brand as usize].start;
+        let available = row.available.load(Relaxed);
+        let rough = |group, number, first| Rough { group, number, first };
+        let Some(by) = sort else {
+            return rough(u8::from(available <= 0), -i64::from(score), brand());
         };
         let signed = |number: i64| if by.descending { -number } else { number };
         match by.sort {
-            Sort::Price => key(0, signed(document.price), "", ""),
-            Sort::Available => key(0, signed(available), "", ""),
-            Sort::Brand => key(0, 0, brand, model),
-            Sort::Model => key(0, 0, model, brand),
-            Sort::Sku => key(0, 0, sku, ""),
+            Sort::Price => rough(0, signed(row.price), 0),
+            Sort::Available => rough(0, signed(available), 0),
+            Sort::Brand => rough(0, 0, brand()),
+            Sort::Model => rough(0, 0, row.model_start),
+            Sort::Sku => rough(0, 0, start_of(self.sku(number))),
         }
+    }
+
+    fn sku(&self, number: usize) -> &str {
+        self.documents[number].as_ref().map_or("", |document| document.sku.as_str())
+    }
+
+    fn key(&self, sort: Option<SortBy>, number: usize, rough: Rough) -> Key<'_> {
+        let document = self.documents[number].as_ref().expect("a row that is not free has a document");
+        let brand = self.brands[self.rows[number].brand as usize].lower.as_str();
+        let (model, sku) = (document.model.as_str(), document.sku.as_str());
+        let (first, second) = match sort.map(|by| by.sort) {
+            None | Some(Sort::Brand) => (brand, model),
+            Some(Sort::Price | Sort::Available) => ("", ""),
+            Some(Sort::Model) => (model, brand),
+            Some(Sort::Sku) => (sku, ""),
+        };
+        Key { rough, first, second, sku }
     }
 
     /// By document: 0, or how well all words match.
     fn scores(&self, text: &str) -> Vec<u16> {
         let mut words: Vec<SmolStr> = words_of(text).collect();
         words.truncate(QUERY_WORDS_MAX);
-        let mut total = vec![0_u16; self.documents.len()];
-        let mut one = vec![0_u8; self.documents.len()];
+        let mut total = vec![0_u16; self.rows.len()];
+        let mut one = vec![0_u8; self.rows.len()];
         for (index, word) in words.iter().enumerate() {
             one.fill(0);
             self.words.score(word, index + 1 == words.len(), &mut one);
@@ -307,7 +398,7 @@ impl SearchIndex {
         let mut wanted = vec![false; self.brands.len()];
         for name in names {
             if let Some(number) = self.brand_numbers.get(name.to_lowercase().as_str()) {
-                wanted[*number] = true;
+                wanted[*number as usize] = true;
             }
         }
         Some(wanted)
@@ -320,21 +411,6 @@ impl SearchIndex {
         there.truncate(BRAND_FACETS_MAX);
         there.into_iter().map(|(brand, count)| FacetValue { value: brand.name.to_string(), count }).collect()
     }
-}
-
-/// The different words of an item, each with the best field that it is in.
-fn words(item: &Item) -> BTreeMap<SmolStr, Field> {
-    let mut words = BTreeMap::new();
-    for text in [item.brand.as_str(), item.model.as_str(), item.sku.as_str()] {
-        words.extend(words_of(text).map(|word| (word, Field::Name)));
-    }
-    let attributes = item.attributes.iter().flat_map(|(name, value)| [name, value]);
-    for text in attributes.chain([item.description.as_str()]) {
-        for word in words_of(text) {
-            words.entry(word).or_insert(Field::Text);
-        }
-    }
-    words
 }
 
 // Price ranges begin and end at round numbers: 10, 15, 20, 30, 50, 75, 100, … minor units.
@@ -353,9 +429,9 @@ fn step_start(step: usize) -> i64 {
     }
 }
 
-fn price_step(price: i64) -> usize {
+fn price_step(price: i64) -> u8 {
     let above = (1..PRICE_STEPS).find(|step| step_start(*step) > price);
-    above.unwrap_or(PRICE_STEPS) - 1
+    u8::try_from(above.unwrap_or(PRICE_STEPS) - 1).expect("there are fewer than 256 steps")
 }
 
 /// A few ranges that divide what there is about evenly. Without gaps; the first starts at 0, the last is open.

@@ -18,10 +18,14 @@ const SHOP: [(&str, &str, &str, &str, i64, i64); 6] = [
     ("S-4711", "Seiko", "Größe 5", "Automatic", 200_000, 2),
 ];
 
+fn add(index: &mut SearchIndex, item: &Arc<Item>, available: i64) -> u32 {
+    index.add(item, ItemWords::of(item), available)
+}
+
 fn index() -> SearchIndex {
     let mut index = SearchIndex::default();
     for (sku, brand, model, description, price, available) in SHOP {
-        index.add(&item(sku, brand, model, description, price), available);
+        add(&mut index, &item(sku, brand, model, description, price), available);
     }
     index
 }
@@ -171,12 +175,12 @@ fn prices_are_inclusive_but_a_range_of_the_facets_ends_before_its_end() {
 #[test]
 fn a_thousand_prices_make_a_few_ranges_without_gaps() {
     let mut counts = vec![0; PRICE_STEPS];
-    (0..1_000_000_i64).step_by(997).for_each(|price| counts[price_step(price)] += 1);
+    (0..1_000_000_i64).step_by(997).for_each(|price| counts[usize::from(price_step(price))] += 1);
     let ranges = price_ranges(&counts);
     assert!((4..=PRICE_FACETS_MAX).contains(&ranges.len()), "{ranges:?}");
     assert_eq!(ranges.iter().map(|range| range.count).sum::<usize>(), counts.iter().sum::<usize>());
     for price in [0, 9, 10, 14, 15, 99, 100, 749, 750, 1_000_000_000_000] {
-        let step = price_step(price);
+        let step = usize::from(price_step(price));
         assert!(step_start(step) <= price, "{price}");
         assert!(step + 1 == PRICE_STEPS || price < step_start(step + 1), "{price}");
     }
@@ -185,13 +189,87 @@ fn a_thousand_prices_make_a_few_ranges_without_gaps() {
 #[test]
 fn changed_and_removed_items_leave_nothing_behind() {
     let mut index = index();
-    index.update(0, &item("T-1", "Sonata", "Slim", "Very thin", 1), 3);
+    let sonata = item("T-1", "Sonata", "Slim", "Very thin", 1);
+    index.update(0, &sonata, ItemWords::of(&sonata), 3);
     assert_eq!(skus(&index.search(&of("edge"))), ["T-2", "C-1"]);
     assert_eq!(skus(&index.search(&of("sonata"))), ["T-1"]);
     index.remove(0);
     assert_eq!(index.search(&of("sonata")).total, 0);
-    assert_eq!(index.add(&item("N-1", "New", "One", "", 5), 1), 0, "its number is used again");
+    assert_eq!(add(&mut index, &item("N-1", "New", "One", "", 5), 1), 0, "its number is used again");
     (0..SHOP.len() as u32).for_each(|number| index.remove(number));
     assert_eq!(index.vocabulary().len(), 0);
     assert_eq!(index.search(&all()).total, 0);
+}
+
+/// Enough for several threads, several pages and many ties.
+fn many() -> Vec<(Arc<Item>, i64)> {
+    let brands = ["Titan", "Titanium", "Titanium Works", "Ökonom", "casio"];
+    let made = (0..4_321_usize).map(|n| {
+        let model = format!("Collection {:03} Edge", n * 7_919 % 113);
+        let price = (n * 31 % 977 * 100) as i64;
+        let sku = format!("S-{:05}", n * 2);
+        (item(&sku, brands[n % brands.len()], &model, &format!("batch{} strap", n % 10), price), n as i64 % 4)
+    });
+    made.collect()
+}
+
+#[test]
+fn an_index_that_was_loaded_at_once_answers_like_one_that_grew() {
+    let items = many();
+    let loaded = SearchIndex::load(&items);
+    let mut grown = SearchIndex::default();
+    for (item, available) in &items {
+        add(&mut grown, item, *available);
+    }
+    assert_eq!(loaded.vocabulary(), grown.vocabulary());
+    for text in ["", "titanium", "tita", "titanum edge", "batch3", "collection 05", "s 00042", "casio ste"] {
+        for in_stock in [false, true] {
+            let query = ItemQuery { in_stock, ..of(text) };
+            let (a, b) = (loaded.search(&query), grown.search(&query));
+            assert_eq!((skus(&a), a.total, &a.facets), (skus(&b), b.total, &b.facets), "{text:?}");
+            assert!(a.total > 0 || text == "casio ste", "{text:?} finds something");
+        }
+    }
+}
+
+#[test]
+fn pages_in_any_order_are_those_of_sorting_everything() {
+    let items = many();
+    let index = SearchIndex::load(&items);
+    let lower = |text: &str| text.to_lowercase();
+    for name in ["price", "brand", "model", "available", "sku", ""] {
+        for descending in [false, true] {
+            let mut wanted: Vec<&(Arc<Item>, i64)> = items.iter().collect();
+            wanted.sort_by(|(a, a_units), (b, b_units)| {
+                let (brand, model) = (
+                    lower(a.brand.as_str()).cmp(&lower(b.brand.as_str())),
+                    lower(a.model.as_str()).cmp(&lower(b.model.as_str())),
+                );
+                let turned = |by: std::cmp::Ordering| if descending { by.reverse() } else { by };
+                let order = match name {
+                    "price" => turned(a.price.0.amount.cmp(&b.price.0.amount)),
+                    "available" => turned(a_units.cmp(b_units)),
+                    "brand" => turned(brand).then(model),
+                    "model" => turned(model).then(brand),
+                    "sku" => turned(a.sku.cmp(&b.sku)),
+                    _unsorted => (*a_units == 0).cmp(&(*b_units == 0)).then(brand).then(model),
+                };
+                order.then_with(|| a.sku.cmp(&b.sku))
+            });
+            let wanted: Vec<&str> = wanted.iter().map(|(item, _)| item.sku.as_str()).collect();
+            let sign = if descending { "-" } else { "" };
+            let sort = (!name.is_empty()).then(|| format!("{sign}{name}").parse().expect("a sort"));
+            let mut page = ItemQuery { limit: 197, sort, ..ItemQuery::default() };
+            let mut paged: Vec<String> = Vec::new();
+            loop {
+                let found = index.search(&page);
+                paged.extend(skus(&found).into_iter().map(str::to_owned));
+                page.cursor = found.next_cursor;
+                if page.cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, wanted, "{sign}{name}");
+        }
+    }
 }

@@ -1,15 +1,19 @@
 //! The words of the catalogue and which items have them, found exactly, by their beginning, or with one typo.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Included, Unbounded};
+use std::thread;
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, StrExt};
 
 /// Letters that a word must have before a typo in it is forgiven.
 const TYPO_LETTERS_MIN: usize = 4;
 
+/// Documents that are worth a thread when many are loaded.
+const LOAD_SHARE_MIN: usize = 2_000;
+
 /// Where a word stands in an item; a match in its name counts more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Field {
     /// Brand, model or SKU.
     Name,
@@ -32,45 +36,146 @@ fn score(closeness: Closeness, field: Field) -> u8 {
 pub fn words_of(text: &str) -> impl Iterator<Item = SmolStr> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(|word| SmolStr::from(word.to_lowercase()))
+        .map(|word| word.to_lowercase_smolstr())
 }
 
+/// Documents have numbers up to this one.
+pub const DOCUMENT_MAX: u32 = u32::MAX >> 1;
+
+/// A document that has a word, and where: the number with the field in the lowest bit.
 #[derive(Debug, Clone, Copy)]
-struct Posting {
-    document: u32,
-    field: Field,
+struct Posting(u32);
+
+impl Posting {
+    fn new(document: u32, field: Field) -> Self {
+        Self(document << 1 | u32::from(field == Field::Name))
+    }
+
+    fn document(self) -> u32 {
+        self.0 >> 1
+    }
+
+    fn field(self) -> Field {
+        if self.0 & 1 == 1 { Field::Name } else { Field::Text }
+    }
+}
+
+/// Sorted by document. Most words of a large catalogue are in one item only: parts of its SKU.
+#[derive(Debug)]
+enum Postings {
+    One(Posting),
+    Many(Vec<Posting>),
+}
+
+impl Postings {
+    fn all(&self) -> &[Posting] {
+        match self {
+            Postings::One(posting) => std::slice::from_ref(posting),
+            Postings::Many(postings) => postings,
+        }
+    }
+
+    fn put(&mut self, posting: Posting) {
+        match self.all().binary_search_by_key(&posting.document(), |posting| posting.document()) {
+            Ok(index) => match self {
+                Postings::One(one) => *one = posting,
+                Postings::Many(postings) => postings[index] = posting,
+            },
+            Err(index) => self.many().insert(index, posting),
+        }
+    }
+
+    /// Says whether anything is left.
+    fn remove(&mut self, document: u32) -> bool {
+        if let Ok(index) = self.all().binary_search_by_key(&document, |posting| posting.document()) {
+            self.many().remove(index);
+        }
+        !self.all().is_empty()
+    }
+
+    fn many(&mut self) -> &mut Vec<Posting> {
+        if let Postings::One(posting) = self {
+            *self = Postings::Many(vec![*posting]);
+        }
+        match self {
+            Postings::Many(postings) => postings,
+            Postings::One(_) => unreachable!("it was just made many"),
+        }
+    }
+}
+
+type Gathered = HashMap<SmolStr, Postings>;
+
+/// The words of documents, the first of which has the number `first`.
+fn gather<T>(first: usize, documents: &[T], words: impl Fn(&T) -> Vec<(SmolStr, Field)>) -> Gathered {
+    let mut all = Gathered::new();
+    for (number, document) in documents.iter().enumerate() {
+        let number = u32::try_from(first + number).expect("there are fewer than 2^32 documents");
+        for (word, field) in words(document) {
+            let posting = Posting::new(number, field);
+            match all.get_mut(&word) {
+                Some(known) => known.many().push(posting),
+                None => drop(all.insert(word, Postings::One(posting))),
+            }
+        }
+    }
+    all
 }
 
 #[derive(Default)]
 pub struct Words {
-    /// Sorted by document.
-    postings: BTreeMap<SmolStr, Vec<Posting>>,
+    postings: BTreeMap<SmolStr, Postings>,
     /// Backwards, those in which typos are forgiven: for finding words by their end.
     backwards: BTreeSet<SmolStr>,
 }
 
 impl Words {
-    pub fn add(&mut self, word: &SmolStr, document: u32, field: Field) {
-        if !self.postings.contains_key(word) {
-            self.postings.insert(word.clone(), Vec::new());
-            if forgives(word) {
-                self.backwards.insert(backwards(word));
+    /// The words of many documents at once, which get the numbers 0, 1, 2, …; on all cores.
+    pub fn load<T: Sync>(documents: &[T], words: impl Fn(&T) -> Vec<(SmolStr, Field)> + Sync) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let share = documents.len().div_ceil(cores).max(LOAD_SHARE_MIN);
+        let words = &words;
+        let mut parts = thread::scope(|scope| {
+            let shares = documents.chunks(share).enumerate();
+            let threads: Vec<_> =
+                shares.map(|(index, some)| scope.spawn(move || gather(index * share, some, words))).collect();
+            let parts = threads.into_iter().map(|thread| thread.join());
+            let parts: Result<Vec<Gathered>, _> = parts.collect();
+            parts.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+        .into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        for (word, postings) in parts.flatten() {
+            match all.get_mut(&word) {
+                Some(before) => before.many().extend_from_slice(postings.all()),
+                None => drop(all.insert(word, postings)),
             }
         }
-        let postings = self.postings.get_mut(word).expect("it was just made sure of");
-        let posting = Posting { document, field };
-        match postings.binary_search_by_key(&document, |posting| posting.document) {
-            Ok(index) => postings[index] = posting,
-            Err(index) => postings.insert(index, posting),
+        for postings in all.values_mut() {
+            if let Postings::Many(postings) = postings {
+                postings.shrink_to_fit();
+            }
+        }
+        let backwards = all.keys().filter(|word| forgives(word)).map(|word| backwards(word)).collect();
+        Self { postings: all.into_iter().collect(), backwards }
+    }
+
+    pub fn add(&mut self, word: &SmolStr, document: u32, field: Field) {
+        let posting = Posting::new(document, field);
+        match self.postings.get_mut(word) {
+            Some(known) => known.put(posting),
+            None => {
+                self.postings.insert(word.clone(), Postings::One(posting));
+                if forgives(word) {
+                    self.backwards.insert(backwards(word));
+                }
+            }
         }
     }
 
     pub fn remove(&mut self, word: &SmolStr, document: u32) {
         let Some(postings) = self.postings.get_mut(word) else { return };
-        if let Ok(index) = postings.binary_search_by_key(&document, |posting| posting.document) {
-            postings.remove(index);
-        }
-        if postings.is_empty() {
+        if !postings.remove(document) {
             self.postings.remove(word);
             self.backwards.remove(&backwards(word));
         }
@@ -78,10 +183,10 @@ impl Words {
 
     /// Raises `best`, by document, to how well `word` matches.
     pub fn score(&self, word: &str, unfinished: bool, best: &mut [u8]) {
-        let mut raise = |postings: &[Posting], closeness| {
-            for posting in postings {
-                let best = &mut best[posting.document as usize];
-                *best = (*best).max(score(closeness, posting.field));
+        let mut raise = |postings: &Postings, closeness| {
+            for posting in postings.all() {
+                let best = &mut best[posting.document() as usize];
+                *best = (*best).max(score(closeness, posting.field()));
             }
         };
         if let Some(postings) = self.postings.get(word) {

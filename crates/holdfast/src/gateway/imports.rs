@@ -18,6 +18,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use holdfast_bus::ENVELOPE_COMMANDS_MAX;
 use holdfast_domain::{Actor, Command, Outcome, Position, Sku, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,6 +47,8 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const WRITE_BYTES: usize = 1 << 20;
 /// Files that arrive or are worked off at the same time.
 const RUNNING_MAX: usize = 4;
+/// Envelopes that an import has under way: while one is decided the next ones wait for their turn.
+const ENVELOPES_AT_ONCE: usize = 4;
 /// Jobs that are remembered, running ones included.
 const JOBS_MAX: usize = 100;
 /// How long a job tries to get the same commands decided.
@@ -370,12 +374,15 @@ async fn run(state: AppState, job: Arc<Job>, file: File, actor: Actor) {
         actor,
         import_id: job.import_id(),
         locations: state.model.locations().into_iter().map(|location| location.code).collect(),
+        rows_at_once: ENVELOPES_AT_ONCE * ENVELOPE_COMMANDS_MAX,
     };
     let stopping = state.stopping.clone();
     let execute = |commands: Vec<Command>| {
         let (dispatcher, job, stopping) = (state.dispatcher.clone(), job.clone(), stopping.clone());
         async move {
-            let outcomes = decided(&dispatcher, commands, stopping).await?;
+            let envelopes = commands.chunks(ENVELOPE_COMMANDS_MAX);
+            let all = envelopes.map(|some| decided(&dispatcher, some.to_vec(), stopping.clone()));
+            let outcomes = try_join_all(all).await?.concat();
             let last = outcomes.iter().map(|outcome| outcome.position.0).max().unwrap_or_default();
             job.position.fetch_max(last, Ordering::Relaxed);
             Ok(outcomes)

@@ -224,7 +224,7 @@ impl<'a> From<&'a ItemResults> for ItemPage<'a> {
 }
 
 async fn list(State(state): State<AppState>, _at_least: AtLeast, Query(query): Query<ListQuery>) -> Answer {
-    let found = state.model.search(&query.parse()?);
+    let found = state.model.find(query.parse()?).await;
     Ok(JsonAnswer(ItemPage::from(&found)).into_response())
 }
 

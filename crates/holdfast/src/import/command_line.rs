@@ -16,6 +16,9 @@ use uuid::Uuid;
 use super::{Options, Progress, import};
 use crate::clock;
 
+/// Rows in one transaction: nobody else waits for this database.
+const ROWS_AT_ONCE: usize = 10_000;
+
 /// Imports `file` (`-`: standard input). Bad rows are lines on standard error, the result is one on standard output.
 ///
 /// Errors: trouble, or that some rows were not imported.
@@ -41,6 +44,7 @@ pub async fn from_command_line(
         actor,
         import_id: Uuid::now_v7(),
         locations: snapshot.locations.into_iter().map(|location| location.code).collect(),
+        rows_at_once: ROWS_AT_ONCE,
     };
     let execute = |commands| {
         let store = database.store.clone();

@@ -10,6 +10,8 @@ use holdfast_store::Database;
 use super::*;
 use crate::clock;
 
+const ROWS_AT_ONCE: usize = 1_000;
+
 /// A database with the locations BLR and DEL.
 struct Shop {
     database: Database,
@@ -95,6 +97,7 @@ fn options() -> Options {
         actor: Actor::system(),
         import_id: Uuid::now_v7(),
         locations: vec![location("DEL"), location("BLR")],
+        rows_at_once: ROWS_AT_ONCE,
     }
 }
 
@@ -297,7 +300,7 @@ async fn no_call_has_more_commands_than_the_limit_and_adds_go_alone() {
     assert_eq!((progress.rows_applied, progress.items_added), (3_000, 1_500));
     assert_eq!(progress.bytes_read, text.len() as u64);
     for call in shop.calls.lock().expect("no panic").iter() {
-        assert!((1..=BATCH_MAX).contains(&call.len()));
+        assert!((1..=ROWS_AT_ONCE).contains(&call.len()));
         assert!(call.iter().all(|kind| *kind == "item.add") || !call.contains(&"item.add"));
     }
     assert_eq!(shop.states().await.iter().map(SkuState::available).sum::<i64>(), 3_000);

@@ -15,6 +15,15 @@ use uuid::Uuid;
 use super::Options;
 use super::row::{Column, Row, RowError};
 
+/// What a command does with its row. The numbers are part of command ids.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Add = 1,
+    Count = 2,
+    Levels = 3,
+    Update = 4,
+}
+
 /// SKUs that one import may name: what it remembers of each is in memory, about 100 bytes.
 pub const SKUS_MAX: usize = 5_000_000;
 pub const TOO_MANY_SKUS: &str =
@@ -62,6 +71,8 @@ const CATALOGUE: [Column; 6] = [
 
 pub struct Planner<K> {
     options: Options,
+    /// What the ids of all commands of this import begin with.
+    id_start: [u8; 10],
     known: K,
     seen: HashMap<Sku, Seen>,
     /// Where a SKU (by the line of its first row) was placed, and by which line.
@@ -72,7 +83,15 @@ pub struct Planner<K> {
 impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
     pub fn new(mut options: Options, known: K) -> Self {
         options.locations.sort_unstable();
-        Self { options, known, seen: HashMap::new(), places: HashMap::new(), hasher: RandomState::new() }
+        let id = Uuid::new_v5(&options.import_id, b"import").into_bytes();
+        Self {
+            options,
+            id_start: std::array::from_fn(|index| id[index]),
+            known,
+            seen: HashMap::new(),
+            places: HashMap::new(),
+            hasher: RandomState::new(),
+        }
     }
 
     pub fn is_full(&self) -> bool {
@@ -200,7 +219,7 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
     }
 
     fn add(&self, row: &Row, price: Option<Price>) -> Result<Planned, RowError> {
-        let first = Some(self.command(row, CommandBody::AddItem(new_item(row, price)?)));
+        let first = Some(self.command(row, Step::Add, CommandBody::AddItem(new_item(row, price)?)));
         Ok(Planned {
             line: row.line,
             sku: row.sku.clone(),
@@ -223,7 +242,7 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
         };
         if let Some(counted) = counted {
             let count = CountStock { sku: sku.clone(), location: location.clone(), counted };
-            commands.push(self.command(row, CommandBody::CountStock(count)));
+            commands.push(self.command(row, Step::Count, CommandBody::CountStock(count)));
         }
         let before = |level: fn(&StockRow) -> i64| there.map_or(0, level);
         let safety_stock = row.safety_stock.map_or(before(|row| row.safety_stock), Units::get);
@@ -233,7 +252,7 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             let units = |units| Units::new(units).expect("a level was within its bounds when it was set");
             let (safety_stock, reorder_point) = (units(safety_stock), units(reorder_point));
             let levels = SetLevels { sku, location, safety_stock, reorder_point };
-            commands.push(self.command(row, CommandBody::SetLevels(levels)));
+            commands.push(self.command(row, Step::Levels, CommandBody::SetLevels(levels)));
         }
         commands
     }
@@ -264,12 +283,17 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             || image_url.is_some()
             || attributes.is_some()
             || max_per_order.is_some();
-        changes.then(|| self.command(row, CommandBody::UpdateItem(update)))
+        changes.then(|| self.command(row, Step::Update, CommandBody::UpdateItem(update)))
     }
 
-    fn command(&self, row: &Row, body: CommandBody) -> Command {
-        let name = format!("{}/{}", row.line, body.kind());
-        let id = Uuid::new_v5(&self.options.import_id, name.as_bytes());
+    /// Ids of one import count up with the lines, so that what the database keeps by id grows at its end: with ids
+    /// that are spread evenly, each row costs a page.
+    fn command(&self, row: &Row, step: Step, body: CommandBody) -> Command {
+        let mut id = [0; 16];
+        id[..10].copy_from_slice(&self.id_start);
+        id[10..15].copy_from_slice(&row.line.to_be_bytes()[3..]);
+        id[15] = step as u8;
+        let id = uuid::Builder::from_custom_bytes(id).into_uuid();
         Command::new(id, self.options.actor.clone(), body)
     }
 
