@@ -67,7 +67,7 @@ async function photograph(name: string, colorScheme: "light" | "dark") {
 }
 
 test("the board of a cluster at work shows every role, queue and store", async () => {
-  test.setTimeout(60_000);
+  test.setTimeout(120_000);
   for (const name of ["gateway", "orders", "items", "stock", "relay", "monitor", "postgres", "broker"]) {
     await expect(role(`${name}: up`)).toBeVisible();
   }
@@ -113,7 +113,7 @@ test("the death of one of two is told as that, and the other one goes on", async
 });
 
 test("a command that nobody understands is listed, sent again in vain, and dropped", async () => {
-  test.setTimeout(90_000);
+  test.setTimeout(150_000);
   const producer = await connect(cluster.producers);
   const channel = await producer.createConfirmChannel();
   channel.publish("holdfast.commands", "order.place", Buffer.from("this is no JSON"), {

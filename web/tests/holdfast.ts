@@ -30,7 +30,10 @@ async function stateOf(name: AccountName): Promise<string> {
   const path = join(fromSetup("HOLDFAST_STATES"), `${name}.json`);
   if (existsSync(path)) return path;
   const api = await request.newContext({ baseURL: url() });
-  const answer = await api.post("/v1/sessions", { data: { username: name, password: PASSWORD } });
+  const answer = await api.post("/v1/sessions", {
+    data: { username: name, password: PASSWORD },
+    timeout: 30_000,
+  });
   expect(answer.status(), await answer.text()).toBe(201);
   await api.storageState({ path });
   await api.dispose();

@@ -102,7 +102,7 @@ class Reader {
 
 for (const { name: size, viewport, schemes } of SIZES) {
   test(`every page is whole and usable, light and dark: ${size}`, async ({ browser }) => {
-    test.setTimeout(240_000);
+    test.setTimeout(400_000);
     mkdirSync(FOLDER, { recursive: true });
     const found: string[] = [];
     const readers = new Map<AccountName | null, Reader>();
