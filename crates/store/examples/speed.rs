@@ -1,7 +1,7 @@
 //! How many orders a database decides in a second, by size of the batch:
-//! `cargo run --release -p holdfast-store --example speed [FOLDER | postgres://… [hot]]`. SQLite in a new file of the
-//! folder, or an empty PostgreSQL database; `hot`: all orders for one SKU. A program, and no test: figures depend on the
-//! disk.
+//! `cargo run --release -p holdfast-store --example speed [FOLDER | postgres://… [hot | spread [BATCHES]]]`. SQLite in a new
+//! file of the folder, or an empty PostgreSQL database; `hot`: all orders for one SKU; with BATCHES, so many of 1,000
+//! orders and nothing else, for a profiler. A program, and no test: figures depend on the disk.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,9 +59,10 @@ async fn main() {
 async fn measure(database: &Database, skus: usize) {
     furnish(database).await;
     let mut number = 0;
-    for size in [1, 10, 100, 1_000] {
+    let fixed: Option<usize> = std::env::args().nth(3).and_then(|word| word.parse().ok());
+    for size in if fixed.is_some() { vec![1_000] } else { vec![1, 10, 100, 1_000] } {
         let mut times = Vec::new();
-        while times.iter().sum::<Duration>() < MEASURED {
+        while fixed.map_or_else(|| times.iter().sum::<Duration>() < MEASURED, |batches| times.len() < batches) {
             let commands: Vec<Command> = (number..number + size).map(|number| order(number, skus)).collect();
             number += size;
             let begun = Instant::now();

@@ -52,7 +52,9 @@ CREATE TABLE locations (
 CREATE TABLE orders (
     position INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
-    status TEXT NOT NULL CHECK (status IN ('accepted', 'rejected', 'fulfilled', 'cancelled', 'returned')),
+    -- Not IN (…): SQLite would build a table of the words for each row.
+    status TEXT NOT NULL CHECK (status = 'accepted' OR status = 'rejected' OR status = 'fulfilled'
+        OR status = 'cancelled' OR status = 'returned'),
     customer TEXT,
     body TEXT NOT NULL,
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 16)
@@ -62,7 +64,7 @@ CREATE INDEX orders_of_customer ON orders (customer, position) WHERE customer IS
 CREATE TABLE holds (
     position INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
-    status TEXT NOT NULL CHECK (status IN ('held', 'confirmed', 'released', 'expired')),
+    status TEXT NOT NULL CHECK (status = 'held' OR status = 'confirmed' OR status = 'released' OR status = 'expired'),
     customer TEXT,
     expires_at INTEGER NOT NULL,
     body TEXT NOT NULL,

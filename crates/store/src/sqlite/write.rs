@@ -298,17 +298,19 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
         };
         put.execute(params![sku.as_str(), json.of(item.as_ref())?, item.version as i64, archived])?;
     }
-    let mut put = connection.prepare_cached(
+    // Nearly always the row is there; an upsert would look for it twice.
+    let mut update = connection.prepare_cached(
+        "UPDATE stock SET on_hand = ?3, held = ?4, allocated = ?5, unavailable = ?6, safety_stock = ?7, \
+         incoming = ?8, reorder_point = ?9 WHERE sku = ?1 AND location = ?2",
+    )?;
+    let mut insert = connection.prepare_cached(
         "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
-         reorder_point) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (sku, location) DO UPDATE SET \
-         on_hand = excluded.on_hand, held = excluded.held, allocated = excluded.allocated, \
-         unavailable = excluded.unavailable, safety_stock = excluded.safety_stock, incoming = excluded.incoming, \
-         reorder_point = excluded.reorder_point",
+         reorder_point) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for (sku, location) in &touched.stock {
         let stock = &written(ledger.sku(sku), sku)?.stock;
         let row = written(stock.iter().find(|row| row.location == *location), location)?;
-        put.execute(params![
+        let columns = params![
             sku.as_str(),
             location.as_str(),
             row.on_hand,
@@ -318,7 +320,10 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
             row.safety_stock,
             row.incoming,
             row.reorder_point,
-        ])?;
+        ];
+        if update.execute(columns)? == 0 {
+            insert.execute(columns)?;
+        }
     }
     Ok(())
 }
