@@ -55,11 +55,17 @@ pub struct Connected {
 
 /// Opens the database and brings it to this version.
 pub async fn open_database(settings: &DataSettings) -> anyhow::Result<Database> {
-    let opened = match &settings.database {
-        DatabaseUrl::Sqlite(path) => Database::open_sqlite(path).await,
-        DatabaseUrl::Postgres { url, reads } => Database::open_postgres(url, reads.as_deref()).await,
+    let (url, reads) = match &settings.database {
+        DatabaseUrl::Sqlite(path) => return Database::open_sqlite(path).await.context("database"),
+        DatabaseUrl::Postgres { url, reads } => (url, reads.as_deref()),
     };
-    opened.context("database")
+    match Database::open_postgres(url, reads).await {
+        // One of two is in the way: it is the other one, if this one opens alone.
+        Err(error) if reads.is_some() && Database::open_postgres(url, None).await.is_ok() => {
+            Err(error).context("read_database")
+        }
+        opened => opened.context("database"),
+    }
 }
 
 /// Opens a database that may still be starting.

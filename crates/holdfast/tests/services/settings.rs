@@ -110,6 +110,14 @@ async fn a_wrong_database_is_named() {
     let log = with(format!("postgres://keeper:{SECRET}@{at}/holdfast")).await;
     says(&log, &["database", "keeper", "password"]);
     says(&with(format!("postgres://holdfast@{at}/nowhere")).await, &["database", "nowhere"]);
+    let elsewhere = format!("postgres://holdfast@{at}/nowhere");
+    let database = stand.cluster.database_url();
+    let settings = [
+        ("HOLDFAST_DATABASE", database.as_str()),
+        ("HOLDFAST_READ_DATABASE", &elsewhere),
+        ("HOLDFAST_BROKER", &broker),
+    ];
+    says(&refusal(&settings).await, &["read_database", "nowhere"]);
     says(&with(format!("mysql://me:{SECRET}@{at}/holdfast")).await, &["database", "postgres://"]);
 }
 
