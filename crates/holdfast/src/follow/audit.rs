@@ -58,6 +58,8 @@ pub async fn run(
 ) {
     let mut chain = Chain::new();
     loop {
+        // The log is read anyway: what this end of the channel does not take up must not stay in memory for it.
+        wake = wake.resubscribe();
         let position = chain.position();
         let batches = patiently("the audit", &mut shutdown, || reads.log(position, SLICE_BYTES_MAX)).await;
         let Some(batches) = batches else { return };

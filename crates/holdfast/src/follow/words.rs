@@ -1,6 +1,6 @@
 //! The words of the catalogue and which items have them, found exactly, by their beginning, or with one typo.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound::{Included, Unbounded};
 use std::thread;
 
@@ -124,7 +124,9 @@ fn gather<T>(first: usize, documents: &[T], words: impl Fn(&T) -> Vec<(SmolStr, 
 
 #[derive(Default)]
 pub struct Words {
-    postings: BTreeMap<SmolStr, Postings>,
+    postings: Gathered,
+    /// In the order of the alphabet, for finding words by their beginning.
+    sorted: BTreeSet<SmolStr>,
     /// Backwards, those in which typos are forgiven: for finding words by their end.
     backwards: BTreeSet<SmolStr>,
 }
@@ -156,8 +158,9 @@ impl Words {
                 postings.shrink_to_fit();
             }
         }
+        let sorted = all.keys().cloned().collect();
         let backwards = all.keys().filter(|word| forgives(word)).map(|word| backwards(word)).collect();
-        Self { postings: all.into_iter().collect(), backwards }
+        Self { postings: all, sorted, backwards }
     }
 
     pub fn add(&mut self, word: &SmolStr, document: u32, field: Field) {
@@ -166,6 +169,7 @@ impl Words {
             Some(known) => known.put(posting),
             None => {
                 self.postings.insert(word.clone(), Postings::One(posting));
+                self.sorted.insert(word.clone());
                 if forgives(word) {
                     self.backwards.insert(backwards(word));
                 }
@@ -177,6 +181,7 @@ impl Words {
         let Some(postings) = self.postings.get_mut(word) else { return };
         if !postings.remove(document) {
             self.postings.remove(word);
+            self.sorted.remove(word);
             self.backwards.remove(&backwards(word));
         }
     }
@@ -193,8 +198,8 @@ impl Words {
             raise(postings, Closeness::Exact);
         }
         if unfinished {
-            for (_, postings) in beginning_with(&self.postings, word) {
-                raise(postings, Closeness::Beginning);
+            for word in beginning_with(&self.sorted, word) {
+                raise(&self.postings[word], Closeness::Beginning);
             }
         }
         for meant in self.with_a_typo(word) {
@@ -212,7 +217,7 @@ impl Words {
         }
         let middle = letters.len() / 2;
         let first: String = letters[..middle].iter().collect();
-        for (candidate, _) in beginning_with(&self.postings, &first) {
+        for candidate in beginning_with(&self.sorted, &first) {
             if forgives(candidate) && is_one_typo(word, candidate) {
                 meant.insert(candidate.clone());
             }
@@ -240,15 +245,12 @@ impl Words {
 
     #[cfg(test)]
     pub fn all(&self) -> BTreeSet<SmolStr> {
-        self.postings.keys().cloned().collect()
+        self.sorted.clone()
     }
 }
 
-fn beginning_with<'a, T>(
-    map: &'a BTreeMap<SmolStr, T>,
-    start: &'a str,
-) -> impl Iterator<Item = (&'a SmolStr, &'a T)> {
-    map.range::<str, _>((Included(start), Unbounded)).take_while(move |(word, _)| word.starts_with(start))
+fn beginning_with<'a>(sorted: &'a BTreeSet<SmolStr>, start: &'a str) -> impl Iterator<Item = &'a SmolStr> {
+    sorted.range::<str, _>((Included(start), Unbounded)).take_while(move |word| word.starts_with(start))
 }
 
 /// Numbers mean what they say: 4711 is not 4712, mistyped.
@@ -364,6 +366,6 @@ mod tests {
         words.score("titan", false, &mut best);
         assert_eq!(best, [0, 0, Closeness::Exact as u8]);
         words.remove(&word, 2);
-        assert!(words.postings.is_empty() && words.backwards.is_empty());
+        assert!(words.postings.is_empty() && words.sorted.is_empty() && words.backwards.is_empty());
     }
 }
