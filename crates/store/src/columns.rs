@@ -60,11 +60,11 @@ pub(crate) fn numbered(movements: &[Movement], saved: Position) -> Vec<(i64, &Mo
     after
 }
 
-/// On hand after the last movement of each place.
+/// On hand after the last movement that changed it, of each place where one did. What is not recorded is 0.
 pub(crate) fn ends<'a>(numbered: &[(i64, &'a Movement)]) -> HashMap<(&'a Sku, &'a LocationCode), i64> {
     let end =
         |(_, movement): &(i64, &'a Movement)| ((&movement.sku, &movement.location), movement.on_hand_after);
-    numbered.iter().map(end).collect()
+    numbered.iter().filter(|(_, movement)| movement.delta != 0).map(end).collect()
 }
 
 #[cfg(test)]

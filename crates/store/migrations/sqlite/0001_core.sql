@@ -109,9 +109,11 @@ CREATE TABLE movements (
     on_hand_after INTEGER NOT NULL,
     actor TEXT NOT NULL,
     reason TEXT,
-    order_id BLOB,
-    PRIMARY KEY (sku, position, number)
-) STRICT, WITHOUT ROWID;
+    order_id BLOB
+) STRICT;
+-- The rows lie in the order of the log and only this lies in that of the SKUs: a row is written next to the last one,
+-- and of the pages that are written all over the place there are few.
+CREATE UNIQUE INDEX movements_of_sku ON movements (sku, position, number);
 
 -- On hand as the movements last recorded it.
 CREATE TABLE movement_ends (
