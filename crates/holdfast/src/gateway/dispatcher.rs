@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use holdfast_bus::{NotTaken, Publisher, Reply, Undecided};
 use holdfast_domain::{Command, CommandQueue, Outcome, Position};
-use holdfast_store::{Database, Pending};
+use holdfast_store::{Database, Pending, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock;
@@ -99,17 +99,21 @@ impl Dispatcher {
                 }
                 Ok(Some(outcomes))
             }
-            Err(_elapsed) => {
-                self.record_pending(&commands).await?;
-                Ok(None)
-            }
+            // The queue has it by now: if it cannot be recorded as pending, nobody here knows what becomes of it.
+            Err(_elapsed) => match self.record_pending(&commands).await {
+                Ok(()) => Ok(None),
+                Err(trouble) => {
+                    tracing::warn!(%trouble, "a command that waits for its decision could not be recorded as pending");
+                    Err(in_doubt("it waits for its decision, and the database is out of reach", &commands))
+                }
+            },
         }
     }
 
-    async fn record_pending(&self, commands: &[Command]) -> Result<(), Problem> {
+    async fn record_pending(&self, commands: &[Command]) -> Result<(), StoreError> {
         let since = clock::now();
         let pending = commands.iter().map(|command| Pending { command: command.clone(), since }).collect();
-        Ok(self.database.store.add_pending(pending).await?)
+        self.database.store.add_pending(pending).await
     }
 }
 
@@ -120,11 +124,15 @@ fn settled(
     match reply {
         Ok(Ok(outcomes)) => Ok(outcomes),
         Ok(Err(Undecided::NotTaken(not_taken))) => Err(not_taken.into()),
-        Ok(Err(Undecided::InDoubt(why))) => Err(match commands {
-            [command] => Problem::outcome_unknown(&why, Some((command.id, &location_of(command)))),
-            _several => Problem::outcome_unknown(&why, None),
-        }),
+        Ok(Err(Undecided::InDoubt(why))) => Err(in_doubt(&why, commands)),
         // The worker went away with the envelope in its hands.
         Err(_) => Err(NotTaken::Stopping.into()),
+    }
+}
+
+fn in_doubt(why: &str, commands: &[Command]) -> Problem {
+    match commands {
+        [command] => Problem::outcome_unknown(why, Some((command.id, &location_of(command)))),
+        _several => Problem::outcome_unknown(why, None),
     }
 }
