@@ -107,7 +107,11 @@ impl Tail {
             }
             match self.wait().await? {
                 Some(committed) if committed.last <= self.position => {}
-                Some(committed) if follows(&committed, self.position) => self.read.push_back(committed),
+                Some(committed) if follows(&committed, self.position) => {
+                    // As long as nothing is missing between what comes, there is nothing to look for.
+                    self.poll_at = Instant::now() + POLL_INTERVAL;
+                    self.read.push_back(committed);
+                }
                 // A gap, a bare wake-up, or a second without news.
                 Some(_) | None => self.behind = true,
             }
@@ -164,13 +168,16 @@ impl Tail {
 
     async fn read_log(&mut self) -> Option<()> {
         let (reads, position) = (self.reads.clone(), self.position);
-        let batches = patiently(self.what, &mut self.shutdown, || async {
+        let (batches, bytes) = patiently(self.what, &mut self.shutdown, || async {
             let batches = reads.log(position, READ_BYTES_MAX).await?;
-            batches.iter().map(committed).collect::<Result<Vec<_>, _>>()
+            let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
+            Ok((batches.iter().map(committed).collect::<Result<Vec<_>, _>>()?, bytes))
         })
         .await?;
         self.poll_at = Instant::now() + POLL_INTERVAL;
-        self.behind = !batches.is_empty();
+        // A short answer came from the end of the log: what was committed since then is told, or leaves a gap. Reading
+        // on until nothing comes would go on for as long as orders come.
+        self.behind = bytes >= READ_BYTES_MAX / 2 || (self.wake.is_none() && !batches.is_empty());
         let mut expected = self.position;
         for batch in batches {
             if !follows(&batch, expected) {
