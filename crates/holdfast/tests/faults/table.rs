@@ -69,16 +69,16 @@ impl Table {
         let took = began.elapsed().as_secs_f64();
         match ended {
             Ok(Ok(row)) => {
-                eprintln!("{name}: {took:.1} s");
+                say(&format!("{name}: {took:.1} s"));
                 self.rows.push(row);
             }
             // A panic has been printed where it happened.
             failed => {
                 running.abort();
                 if failed.is_err() {
-                    eprintln!("{name} has not ended after {SCENARIO_MAX:?}");
+                    say(&format!("{name} has not ended after {SCENARIO_MAX:?}"));
                 }
-                eprintln!("{name} FAILED after {took:.1} s\n{}", shop.logs());
+                say(&format!("{name} FAILED after {took:.1} s\n{}", shop.logs()));
                 self.failed.push(name);
                 shop.mend().await;
             }
@@ -86,11 +86,15 @@ impl Table {
     }
 
     pub fn finish(self) {
-        // Past the capture of test output, so that a run that went well shows it too.
-        writeln!(std::io::stderr(), "\n{self}").expect("standard error takes it");
+        say(&format!("\n{self}"));
         assert!(self.failed.is_empty(), "failed: {}", self.failed.join(", "));
         assert!(!self.rows.is_empty(), "no scenario is called like that");
     }
+}
+
+/// Past the capture of test output: a run that takes minutes shows where it is, and its table also when all went well.
+fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").expect("standard error takes it");
 }
 
 impl std::fmt::Display for Table {
