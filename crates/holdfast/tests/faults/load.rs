@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::shop::Shop;
+use crate::table::patience;
 
 const CLIENTS: usize = 12;
 /// Each client places an order this often: 40 a second in all.
@@ -134,7 +135,7 @@ impl Placer {
         });
         let began = Instant::now();
         while !self.attempt(&id, &order).await {
-            if began.elapsed() > DECIDED_MAX {
+            if began.elapsed() > patience(DECIDED_MAX) {
                 self.told().strange.push(format!("{id} is undecided after {DECIDED_MAX:?}"));
                 return;
             }
@@ -175,7 +176,7 @@ impl Placer {
                 if headers.get("retry-after").is_none() {
                     told.strange.push(format!("a 503 without Retry-After: {text}"));
                 }
-                if took > REFUSED_MAX {
+                if took > patience(REFUSED_MAX) {
                     told.strange.push(format!("a 503 after {took:?}: {text}"));
                 }
             }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::scene::{self, Scene};
 use crate::shop::{Shop, VHOST};
-use crate::table::Row;
+use crate::table::{Row, patience};
 
 const GOOD: usize = 1_000;
 const ENVELOPES: usize = 2;
@@ -57,7 +57,7 @@ async fn poisoned(
         if listed.len() >= GOOD {
             break listed;
         }
-        assert!(published.elapsed() < DECIDED_MAX, "only {} good orders are decided", listed.len());
+        assert!(published.elapsed() < patience(DECIDED_MAX), "only {} good orders are decided", listed.len());
     };
     assert_eq!(orders.len(), GOOD);
     assert!(orders.values().all(|order| order["status"] == "accepted"));

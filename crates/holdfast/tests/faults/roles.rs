@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::scene::Scene;
 use crate::shop::{LOCATION, Shop};
-use crate::table::Row;
+use crate::table::{Row, patience};
 
 const KILLED: &str = "the kill";
 const RETURN: &str = "return";
@@ -53,7 +53,7 @@ pub async fn all_orders_workers_are_killed(shop: Arc<Shop>) -> Row {
         let request = shop.post("service", "/v1/orders").header("Prefer", "respond-async");
         let answer = request.json(&order).send().await.expect("it answers");
         assert_eq!(answer.status(), 202, "{:?}", answer.text().await);
-        assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+        assert!(asked.elapsed() < patience(Duration::from_secs(2)), "it took {:?}", asked.elapsed());
         let answer: Value = answer.json().await.expect("JSON");
         assert_eq!(status(&shop, &answer).await, "pending");
         promised.push(answer);
@@ -68,7 +68,7 @@ pub async fn all_orders_workers_are_killed(shop: Arc<Shop>) -> Row {
     scene.serves_again(back, RETURN, TAKEN_OVER_MAX).await;
     for order in &promised {
         let accepted = || async { status(&shop, order).await == "accepted" };
-        eventually("what was promised to be decided", DECIDED_MAX, accepted).await.expect("it is");
+        eventually("what was promised to be decided", patience(DECIDED_MAX), accepted).await.expect("it is");
     }
     scene.sold_besides(20);
     for name in workers {
@@ -104,7 +104,7 @@ pub async fn items_is_killed(shop: Arc<Shop>) -> Row {
     killed(&mut scene, name, UNTOUCHED_MAX).await;
     let path = format!("/v1/items/{sku}");
     let added = || async { shop.get("staff", &path).send().await.is_ok_and(|answer| answer.status() == 200) };
-    eventually("the promised item", DECIDED_MAX, added).await.expect("it is there");
+    eventually("the promised item", patience(DECIDED_MAX), added).await.expect("it is there");
     scene.end().await
 }
 
@@ -118,7 +118,7 @@ pub async fn stock_is_killed(shop: Arc<Shop>) -> Row {
         let Ok(answer) = shop.get("staff", &location).send().await else { return false };
         answer.json::<Value>().await.is_ok_and(|outcome| outcome["status"] != "pending")
     };
-    eventually("the promised receipt", DECIDED_MAX, booked).await.expect("it is booked");
+    eventually("the promised receipt", patience(DECIDED_MAX), booked).await.expect("it is booked");
     scene.received_besides(7);
     scene.end().await
 }

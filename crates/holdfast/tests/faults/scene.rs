@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use holdfast_testbed::eventually;
 use serde_json::{Value, json};
 
 use crate::load::{Load, Placer};
 use crate::shop::{LOCATION, Shop};
-use crate::table::Row;
+use crate::table::{Row, patience};
 
 const PLENTY: i64 = 1_000_000;
 const SCARCE: i64 = 40;
 /// Load before the fault, and after the recovery.
 const CALM: Duration = Duration::from_millis(1_000);
+/// So many are decided before the fault comes, in this time.
+const CALM_ORDERS: usize = 10;
+const FLOW_MAX: Duration = Duration::from_secs(15);
 /// A service that is back decides an order within this.
 const PROMPT: Duration = Duration::from_secs(1);
 /// So many prompt decisions in a row are a service that is back.
@@ -62,17 +66,18 @@ impl Scene {
             besides: Besides::default(),
         };
         tokio::time::sleep(CALM).await;
-        let decided = scene.load.placer().told().decided.len();
-        assert!(decided > 10, "only {decided} orders were decided before the fault");
+        let flow = || async { scene.load.placer().told().decided.len() > CALM_ORDERS };
+        eventually("orders to flow before the fault", patience(FLOW_MAX), flow).await.expect("they do");
         scene
     }
 
     /// Waits until new orders are decided promptly again. `from`: when the fault came, or went; `since` says which.
     pub async fn serves_again(&mut self, from: Instant, since: &'static str, max: Duration) {
+        let (max, prompt) = (patience(max), patience(PROMPT));
         let mut streak = 0;
         let mut back = None;
         while streak < PROMPT_STREAK {
-            let decided = tokio::time::timeout(PROMPT, self.load.probe()).await;
+            let decided = tokio::time::timeout(prompt, self.load.probe()).await;
             if matches!(decided, Ok(Ok(()))) {
                 back.get_or_insert_with(Instant::now);
                 streak += 1;
@@ -80,7 +85,7 @@ impl Scene {
                 (streak, back) = (0, None);
             }
             let waited = from.elapsed();
-            assert!(waited < max + PROMPT * 2, "no service {waited:?} after {since}");
+            assert!(waited < max + prompt * 2, "no service {waited:?} after {since}");
             tokio::time::sleep(PROBE_PAUSE).await;
         }
         let recovery = back.expect("a streak has a first one").duration_since(from);

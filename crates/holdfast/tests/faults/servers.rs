@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::scene::Scene;
 use crate::shop::{Shop, VHOST};
-use crate::table::Row;
+use crate::table::{Row, patience};
 
 const RETURN: &str = "return";
 /// After the server takes connections again.
@@ -58,7 +58,7 @@ pub async fn the_broker_is_out_of_memory(shop: Arc<Shop>) -> Row {
     rabbit.memory_alarm(true).await.expect("the alarm is raised");
     // The broker tells a connection when that next publishes; from then on there is an answer at once.
     let (mut refused, mut taken) = (Vec::new(), Vec::new());
-    let deadline = Instant::now() + ALARM_KNOWN_MAX;
+    let deadline = Instant::now() + patience(ALARM_KNOWN_MAX);
     for name in ["gateway-1", "gateway-2"] {
         loop {
             let id = uuid::Uuid::now_v7().to_string();
@@ -69,7 +69,7 @@ pub async fn the_broker_is_out_of_memory(shop: Arc<Shop>) -> Row {
             let answer = answer.expect("it answers");
             if answer.status() == 503 {
                 let took = asked.elapsed();
-                assert!(took < REFUSED_AT_ONCE, "refused after {took:?}");
+                assert!(took < patience(REFUSED_AT_ONCE), "refused after {took:?}");
                 assert!(answer.headers().contains_key("retry-after"));
                 refused.push(id);
                 break;
@@ -105,7 +105,7 @@ pub async fn the_broker_is_out_of_memory(shop: Arc<Shop>) -> Row {
             let answer = shop.post("service", "/v1/orders").json(&order).send().await;
             answer.is_ok_and(|answer| answer.status() == 201)
         };
-        eventually("what was taken to be decided", BACK_MAX, decided).await.expect("it is");
+        eventually("what was taken to be decided", patience(BACK_MAX), decided).await.expect("it is");
     }
     assert_eq!(rabbit.queue(VHOST, "holdfast.dead").await.expect("it is there")["messages"], 0);
     scene.end().await

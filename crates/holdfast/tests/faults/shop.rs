@@ -13,6 +13,8 @@ use holdfast_testbed::{
 };
 use serde_json::Value;
 
+use crate::table::patience;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
 const INSTANCES: [(&str, &str); 8] = [
     ("orders-1", "orders"),
@@ -253,7 +255,7 @@ impl Shop {
                 return began.elapsed();
             }
             let waited = began.elapsed();
-            assert!(waited < SHOWN_MAX, "gave up after {waited:?} waiting for {what}: {health:?}");
+            assert!(waited < patience(SHOWN_MAX), "gave up after {waited:?} waiting for {what}: {health:?}");
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
@@ -262,7 +264,7 @@ impl Shop {
     pub async fn is_ready(&self, name: &str, failing: Option<&str>) {
         let role = self.role(name);
         let port = role.public.as_ref().unwrap_or(&role.metrics).number();
-        eventually(&format!("{name} to say that it lacks {failing:?}"), SHOWN_MAX, || async move {
+        eventually(&format!("{name} to say that it lacks {failing:?}"), patience(SHOWN_MAX), || async move {
             let Ok(answer) = http_get(port, "/health/ready").await else { return false };
             match failing {
                 None => answer.is_success(),
@@ -275,7 +277,7 @@ impl Shop {
 
     /// The orders worker that decides now, and the one that stands by. There must be load.
     pub async fn active_and_standby(&self) -> (&'static str, &'static str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + patience(Duration::from_secs(10));
         let both = ["orders-1", "orders-2"];
         let before = [self.decided(both[0]).await, self.decided(both[1]).await];
         let works = |before: Option<u64>, now: Option<u64>| before.zip(now).is_some_and(|(a, b)| b > a);
