@@ -141,10 +141,6 @@ async fn open(url: &str, broker: &str, management: &str) -> Shop {
 /// 10,000 orders of this size do not fit.
 const ORDERS_MAX: usize = 10_000;
 
-/// A 503 at once means that the order was surely not taken. One that comes after the wait for a decision cannot know
-/// that: the broker has the order by then.
-const AT_ONCE: Duration = Duration::from_secs(4);
-
 /// What became of the orders, as callers were told.
 #[derive(Default)]
 struct Told {
@@ -159,15 +155,13 @@ impl Told {
         let id = new_id();
         let mut order = lines("WATCH", 1);
         order["id"] = json!(id);
-        let asked = Instant::now();
         let reply = shop.service.post("/v1/orders").json(&order).send().await;
         match reply.status {
             201 => self.accepted += 1,
             202 | 504 => self.open.push(id),
             503 => {
                 assert!(reply.header("retry-after").is_some(), "{reply:?}");
-                let surely_not = asked.elapsed() < AT_ONCE;
-                if surely_not { &mut self.refused } else { &mut self.open }.push(id);
+                self.refused.push(id);
             }
             _ => panic!("a full database is no reason for {reply:?}"),
         }
