@@ -3,9 +3,13 @@
 //! On the wire an outcome is `{"id", "ok": true, "position", "order" | "hold" | "item" | …: {…}}` or
 //! `{"id", "ok": false, "position", "code", "detail", …}`.
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
@@ -187,8 +191,7 @@ impl Rejection {
 }
 
 /// What an accepted command answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Order(Arc<Order>),
     Hold(Arc<Hold>),
@@ -205,8 +208,7 @@ pub enum Answer {
 }
 
 /// What became of one command.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "WireOutcome", into = "WireOutcome")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The command's id.
     pub id: Uuid,
@@ -217,44 +219,122 @@ pub struct Outcome {
     pub result: Result<Answer, Rejection>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireOutcome {
-    id: Uuid,
-    ok: bool,
-    position: Position,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    replayed: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    #[serde(flatten)]
-    result: WireResult,
-}
+// Written by hand: what serde makes of flattened and untagged parts reads everything into a tree first, which is most
+// of what a reply costs.
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WireResult {
-    Rejected(Rejection),
-    Answered(Answer),
-}
-
-impl From<Outcome> for WireOutcome {
-    fn from(outcome: Outcome) -> Self {
-        let detail = outcome.result.as_ref().err().map(Rejection::detail);
-        let ok = outcome.result.is_ok();
-        let result = match outcome.result {
-            Ok(answer) => WireResult::Answered(answer),
-            Err(rejection) => WireResult::Rejected(rejection),
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Refused<'a> {
+            id: Uuid,
+            ok: bool,
+            position: Position,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            replayed: bool,
+            detail: String,
+            #[serde(flatten)]
+            rejection: &'a Rejection,
+        }
+        let Self { id, position, replayed, result } = self;
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(rejection) => {
+                let (id, position, replayed, detail) = (*id, *position, *replayed, rejection.detail());
+                return Refused { id, ok: false, position, replayed, detail, rejection }.serialize(serializer);
+            }
         };
-        Self { id: outcome.id, ok, position: outcome.position, replayed: outcome.replayed, detail, result }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", id)?;
+        map.serialize_entry("ok", &true)?;
+        map.serialize_entry("position", position)?;
+        if *replayed {
+            map.serialize_entry("replayed", &true)?;
+        }
+        match answer {
+            Answer::Order(order) => map.serialize_entry("order", order)?,
+            Answer::Hold(hold) => map.serialize_entry("hold", hold)?,
+            Answer::Item { item, available } => {
+                map.serialize_entry("item", &ItemAnswer { item: item.clone(), available: *available })?;
+            }
+            Answer::Removed => map.serialize_entry("removed", &())?,
+            Answer::Location(location) => map.serialize_entry("location", location)?,
+            Answer::Movements(movements) => map.serialize_entry("movements", movements)?,
+            Answer::Levels(row) => map.serialize_entry("levels", row)?,
+            Answer::Swept => map.serialize_entry("swept", &())?,
+        }
+        map.end()
     }
 }
 
-impl From<WireOutcome> for Outcome {
-    fn from(wire: WireOutcome) -> Self {
-        let result = match wire.result {
-            WireResult::Answered(answer) => Ok(answer),
-            WireResult::Rejected(rejection) => Err(rejection),
-        };
-        Self { id: wire.id, position: wire.position, replayed: wire.replayed, result }
+#[derive(Serialize, Deserialize)]
+struct ItemAnswer {
+    item: Arc<Item>,
+    available: i64,
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OutcomeVisitor)
     }
+}
+
+struct OutcomeVisitor;
+
+impl<'de> Visitor<'de> for OutcomeVisitor {
+    type Value = Outcome;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an outcome")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outcome, A::Error> {
+        let (mut id, mut ok, mut position, mut replayed) = (None, None, None, false);
+        let mut answer = None;
+        // What only few outcomes have: the parts of a rejection.
+        let mut rest = Map::new();
+        while let Some(key) = map.next_key::<SmolStr>()? {
+            match (key.as_str(), ok) {
+                ("id", _) => id = Some(map.next_value()?),
+                ("ok", _) => ok = Some(map.next_value()?),
+                ("position", _) => position = Some(map.next_value()?),
+                ("replayed", _) => replayed = map.next_value()?,
+                ("order", Some(true)) => answer = Some(Answer::Order(map.next_value()?)),
+                ("hold", Some(true)) => answer = Some(Answer::Hold(map.next_value()?)),
+                ("detail", _) => drop(map.next_value::<IgnoredAny>()?),
+                (_, _) => drop(rest.insert(key.into(), map.next_value()?)),
+            }
+        }
+        let ok: bool = ok.ok_or_else(|| A::Error::missing_field("ok"))?;
+        let result = match (ok, answer) {
+            (true, Some(answer)) => Ok(answer),
+            (true, None) => Ok(rare_answer(rest).map_err(A::Error::custom)?),
+            (false, _) => Err(Rejection::deserialize(Value::Object(rest)).map_err(A::Error::custom)?),
+        };
+        Ok(Outcome {
+            id: id.ok_or_else(|| A::Error::missing_field("id"))?,
+            position: position.ok_or_else(|| A::Error::missing_field("position"))?,
+            replayed,
+            result,
+        })
+    }
+}
+
+/// An answer that is no order or hold, or came in an unusual order of its fields.
+fn rare_answer(rest: Map<String, Value>) -> serde_json::Result<Answer> {
+    let known = ["order", "hold", "item", "removed", "location", "movements", "levels", "swept"];
+    let found = rest.into_iter().find(|(name, _)| known.contains(&name.as_str()));
+    let (name, value) = found.ok_or_else(|| serde_json::Error::custom("it is accepted and has no answer"))?;
+    Ok(match name.as_str() {
+        "order" => Answer::Order(serde_json::from_value(value)?),
+        "hold" => Answer::Hold(serde_json::from_value(value)?),
+        "item" => {
+            let ItemAnswer { item, available } = serde_json::from_value(value)?;
+            Answer::Item { item, available }
+        }
+        "removed" => Answer::Removed,
+        "location" => Answer::Location(serde_json::from_value(value)?),
+        "movements" => Answer::Movements(serde_json::from_value(value)?),
+        "levels" => Answer::Levels(serde_json::from_value(value)?),
+        _swept => Answer::Swept,
+    })
 }

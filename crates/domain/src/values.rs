@@ -1,6 +1,6 @@
 //! The small values that cannot be built invalid: parse at the edge, then trust the type.
 
-use std::{borrow::Borrow, fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use smol_str::SmolStr;
@@ -236,7 +236,7 @@ impl Currency {
     pub fn new(text: &str) -> Result<Self, ValueError> {
         let refused = || ValueError("currency must be an ISO 4217 code such as INR or EUR".to_owned());
         let bytes: [u8; 3] = text.as_bytes().try_into().map_err(|_| refused())?;
-        if bytes.iter().all(u8::is_ascii_uppercase) && Self::entry(&bytes).is_some() {
+        if bytes.iter().all(u8::is_ascii_uppercase) && Self::digits_of(&bytes).is_some() {
             Ok(Self(bytes))
         } else {
             Err(refused())
@@ -249,8 +249,19 @@ impl Currency {
         codes.map(|code| Self(*code))
     }
 
-    fn entry(code: &[u8; 3]) -> Option<&'static str> {
-        CURRENCIES.split_ascii_whitespace().find(|entry| entry.as_bytes().starts_with(code))
+    /// The digits of a known one.
+    fn digits_of(code: &[u8; 3]) -> Option<u32> {
+        static SORTED: LazyLock<Vec<([u8; 3], u32)>> = LazyLock::new(|| {
+            let entry = |entry: &str| {
+                let code = *entry.as_bytes().first_chunk()?;
+                Some((code, entry.as_bytes().get(3).map_or(2, |digit| u32::from(digit - b'0'))))
+            };
+            let mut sorted: Vec<_> = CURRENCIES.split_ascii_whitespace().filter_map(entry).collect();
+            sorted.sort_unstable();
+            sorted
+        });
+        let place = SORTED.binary_search_by(|(known, _)| known.cmp(code)).ok()?;
+        Some(SORTED[place].1)
     }
 
     pub fn as_str(&self) -> &str {
@@ -259,8 +270,7 @@ impl Currency {
 
     /// Digits after the decimal point in major units (ISO 4217's exponent).
     pub fn digits(&self) -> u32 {
-        let entry = Self::entry(&self.0).expect("a currency is in the table");
-        entry.as_bytes().get(3).map_or(2, |digit| u32::from(digit - b'0'))
+        Self::digits_of(&self.0).expect("a currency is in the table")
     }
 }
 

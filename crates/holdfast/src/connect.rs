@@ -6,17 +6,20 @@ use std::time::Duration;
 use anyhow::Context;
 use holdfast_bus::amqp::{Bus, Settings, Wakeups};
 use holdfast_bus::{Consumer, local};
-use holdfast_domain::CommandQueue;
-use holdfast_store::{Committed, Database, StoreError};
+use holdfast_domain::{CommandQueue, Position};
+use holdfast_store::{Committed, Database, Reads, StoreError};
 use tokio::sync::{broadcast, watch};
 
 use crate::config::{BrokerUrl, DataSettings, DatabaseUrl, ServeSettings};
+use crate::follow::tail;
 use crate::gateway::dispatcher::Publishers;
 use crate::lifecycle::told;
 use crate::queues::{Management, Queues};
 
 /// Committed batches that a slow follower may lag behind before it has to read the log instead.
 const COMMITTED_BUFFER: usize = 1_024;
+/// Bytes of the log that are read at once after a wake-up.
+const TOLD_BYTES_MAX: usize = 1 << 20;
 /// How long a start waits for a database or broker that is not there yet, or takes nothing.
 pub const START_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Between two attempts.
@@ -47,6 +50,9 @@ pub struct Connected {
     pub publishers: Publishers,
     pub ends: Ends,
     /// What workers commit, and wake-ups from other processes: wakes the followers.
+    /// What the workers of this process commit.
+    pub decided: broadcast::Sender<Arc<Committed>>,
+    /// What its followers hear: that, and what others commit.
     pub committed: broadcast::Sender<Arc<Committed>>,
     pub queues: Queues,
     /// `None`: commands travel in this process.
@@ -101,7 +107,7 @@ async fn await_broker(settings: Settings) -> anyhow::Result<Bus> {
 
 pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
     let database = await_database(&settings.data).await?;
-    let committed = broadcast::channel(COMMITTED_BUFFER).0;
+    let decided = broadcast::channel(COMMITTED_BUFFER).0;
     match &settings.broker {
         BrokerUrl::Memory => {
             let ((orders, orders_end), (items, items_end), (stock, stock_end)) = (local(), local(), local());
@@ -115,7 +121,8 @@ pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
                     (CommandQueue::Items, items_end),
                     (CommandQueue::Stock, stock_end),
                 ]),
-                committed,
+                committed: decided.clone(),
+                decided,
                 bus: None,
             })
         }
@@ -133,27 +140,40 @@ pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
                     stock: bus.publisher(CommandQueue::Stock),
                 },
                 ends: Ends::Amqp(bus.clone()),
-                committed,
+                committed: broadcast::channel(COMMITTED_BUFFER).0,
+                decided,
                 bus: Some(bus),
             })
         }
     }
 }
 
-/// Tells the other processes what this one commits, and wakes its followers when another one has committed.
+/// Tells the other processes what the workers of this one commit, and its followers what anybody does. What others
+/// commit is read here, once for all followers; whoever misses something of it reads the log for itself.
 pub async fn join_wakeups(
     wakeups: Wakeups,
+    decided: broadcast::Receiver<Arc<Committed>>,
     committed: broadcast::Sender<Arc<Committed>>,
+    reads: Arc<dyn Reads>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut own = committed.subscribe();
+    let mut own = decided;
     let mut heard = wakeups.heard();
+    // Up to here followers were told. What comes before the first wake-up is theirs to read.
+    let mut told_up_to = None;
     loop {
         tokio::select! {
             batch = own.recv() => match batch {
-                Ok(batch) if !batch.events.is_empty() => wakeups.announce(batch.last),
-                // A wake-up that came from there, or more than could be counted: the next one tells it too.
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Ok(batch) => {
+                    wakeups.announce(batch.last);
+                    if told_up_to.is_some_and(|position: Position| batch.first == position.plus(1)) {
+                        told_up_to = Some(batch.last);
+                    }
+                    // Without followers there is nobody to tell.
+                    drop(committed.send(batch));
+                }
+                // More than could be counted: the next one tells it too.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },
             changed = heard.changed() => {
@@ -161,16 +181,52 @@ pub async fn join_wakeups(
                     return;
                 }
                 let last = *heard.borrow_and_update();
-                let hint = Committed {
-                    first: last.plus(1),
-                    last,
-                    decided_at: crate::clock::now(),
-                    events: Arc::default(),
-                };
-                // Without followers there is nobody to wake.
-                drop(committed.send(Arc::new(hint)));
+                let after = told_up_to.unwrap_or(last);
+                told_up_to = Some(match tell(&*reads, &committed, after, last).await {
+                    Ok(position) => position,
+                    Err(error) => {
+                        tracing::debug!(%error, "the log could not be read after a wake-up");
+                        wake(&committed, last);
+                        last
+                    }
+                });
             }
             () = told(&mut stopping) => return,
         }
     }
+}
+
+/// Reads the log after `after`, at least to `last`, and hands it to the followers; says how far it came.
+async fn tell(
+    reads: &dyn Reads,
+    committed: &broadcast::Sender<Arc<Committed>>,
+    after: Position,
+    last: Position,
+) -> Result<Position, StoreError> {
+    if committed.receiver_count() == 0 {
+        return Ok(last.max(after));
+    }
+    let mut position = after;
+    // Once in any case: after a lost connection nobody knows what was missed.
+    loop {
+        let batches = reads.log(position, TOLD_BYTES_MAX).await?;
+        for batch in &batches {
+            position = batch.last;
+            drop(committed.send(Arc::new(tail::committed(batch)?)));
+        }
+        if batches.is_empty() || position >= last {
+            break;
+        }
+    }
+    if position == after && last >= after {
+        // The first one, or a replica that is not there yet: they look for themselves.
+        wake(committed, last);
+    }
+    Ok(position)
+}
+
+/// Only that there is something to read.
+fn wake(committed: &broadcast::Sender<Arc<Committed>>, last: Position) {
+    let hint = Committed { first: last.plus(1), last, decided_at: crate::clock::now(), events: Arc::default() };
+    drop(committed.send(Arc::new(hint)));
 }

@@ -87,7 +87,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         DatabaseUrl::Sqlite(_) => Some(lock::take(folder)?),
         DatabaseUrl::Postgres { .. } => None,
     };
-    let Connected { database, publishers, mut ends, committed, queues, bus } =
+    let Connected { database, publishers, mut ends, decided, committed, queues, bus } =
         connect::connect(&settings).await?;
     if settings.demo {
         demo::load(&database).await?;
@@ -102,7 +102,9 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let instance = Instance::join(&settings.name, &settings.roles, database.clone()).await?;
     instance.needs(missing_of(publishers.clone(), bus.clone()));
     if let Some(bus) = &bus {
-        let wakeups = connect::join_wakeups(bus.wakeups(), committed.clone(), tasks.stopping());
+        let (own, reads) = (decided.subscribe(), database.reads.clone());
+        let wakeups =
+            connect::join_wakeups(bus.wakeups(), own, committed.clone(), reads, tasks.stopping());
         tasks.follow("wake-ups", wakeups);
     }
     let mut worker = |queue: CommandQueue, role: Role| Worker {
@@ -110,7 +112,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         consumer: ends.take(queue),
         store: database.store.clone(),
         reads: database.reads.clone(),
-        committed: committed.clone(),
+        committed: decided.clone(),
         metrics: metrics.clone(),
         beat: instance.beat(role),
     };
@@ -161,7 +163,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             }
             Role::Orders => {
                 tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
-                tasks.work("sweep", worker::sweep(database.clone(), committed.clone(), tasks.draining()));
+                tasks.work("sweep", worker::sweep(database.clone(), decided.clone(), tasks.draining()));
             }
             Role::Items => {
                 tasks.work("items", worker(CommandQueue::Items, Role::Items).run(tasks.draining()));
