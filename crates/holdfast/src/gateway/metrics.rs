@@ -277,11 +277,7 @@ pub fn routes(routes: Routes) -> Routes {
 }
 
 /// `/metrics` and `/health` on an address of their own, for processes of any role.
-pub fn observability(
-    metrics: Arc<Metrics>,
-    board: Arc<Board>,
-    instance: Arc<Instance>,
-) -> Front {
+pub fn observability(metrics: Arc<Metrics>, board: Arc<Board>, instance: Arc<Instance>) -> Front {
     let for_metrics = instance.clone();
     let counted = metrics.clone();
     let router = axum::Router::new()
