@@ -240,7 +240,8 @@ impl Serialize for Outcome {
             Ok(answer) => answer,
             Err(rejection) => {
                 let (id, position, replayed, detail) = (*id, *position, *replayed, rejection.detail());
-                return Refused { id, ok: false, position, replayed, detail, rejection }.serialize(serializer);
+                return Refused { id, ok: false, position, replayed, detail, rejection }
+                    .serialize(serializer);
             }
         };
         let mut map = serializer.serialize_map(None)?;

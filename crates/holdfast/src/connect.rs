@@ -227,6 +227,7 @@ async fn tell(
 
 /// Only that there is something to read.
 fn wake(committed: &broadcast::Sender<Arc<Committed>>, last: Position) {
-    let hint = Committed { first: last.plus(1), last, decided_at: crate::clock::now(), events: Arc::default() };
+    let hint =
+        Committed { first: last.plus(1), last, decided_at: crate::clock::now(), events: Arc::default() };
     drop(committed.send(Arc::new(hint)));
 }

@@ -59,8 +59,8 @@ impl Told {
     /// Whether its process surely runs no more, as far as somebody on `host` can tell.
     fn is_gone(&self, host: &str) -> bool {
         // In a container every process is number 1: a predecessor with this process's own number has ended.
-        let is_alive = self.pid != std::process::id()
-            && std::path::Path::new(&format!("/proc/{}", self.pid)).exists();
+        let is_alive =
+            self.pid != std::process::id() && std::path::Path::new(&format!("/proc/{}", self.pid)).exists();
         self.host == host && !is_alive
     }
 }

@@ -103,8 +103,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     instance.needs(missing_of(publishers.clone(), bus.clone()));
     if let Some(bus) = &bus {
         let (own, reads) = (decided.subscribe(), database.reads.clone());
-        let wakeups =
-            connect::join_wakeups(bus.wakeups(), own, committed.clone(), reads, tasks.stopping());
+        let wakeups = connect::join_wakeups(bus.wakeups(), own, committed.clone(), reads, tasks.stopping());
         tasks.follow("wake-ups", wakeups);
     }
     let mut worker = |queue: CommandQueue, role: Role| Worker {

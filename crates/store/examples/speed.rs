@@ -62,7 +62,8 @@ async fn measure(database: &Database, skus: usize) {
     let fixed: Option<usize> = std::env::args().nth(3).and_then(|word| word.parse().ok());
     for size in if fixed.is_some() { vec![1_000] } else { vec![1, 10, 100, 1_000] } {
         let mut times = Vec::new();
-        while fixed.map_or_else(|| times.iter().sum::<Duration>() < MEASURED, |batches| times.len() < batches) {
+        while fixed.map_or_else(|| times.iter().sum::<Duration>() < MEASURED, |batches| times.len() < batches)
+        {
             let commands: Vec<Command> = (number..number + size).map(|number| order(number, skus)).collect();
             number += size;
             let begun = Instant::now();
