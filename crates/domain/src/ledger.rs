@@ -81,6 +81,8 @@ fn salt(id: Uuid) -> u64 {
 pub struct Touched {
     pub items: HashSet<Sku>,
     pub stock: HashSet<(Sku, LocationCode)>,
+    /// Those of `stock` that were not there before.
+    pub new_stock: HashSet<(Sku, LocationCode)>,
     pub locations: HashSet<LocationCode>,
     pub new_orders: Vec<Uuid>,
     pub changed_orders: HashSet<Uuid>,
@@ -426,16 +428,18 @@ impl Ledger {
     }
 
     fn row_mut(&mut self, sku: &Sku, location: &LocationCode) -> &mut StockRow {
+        let place = |state: &SkuState| state.stock.binary_search_by(|row| row.location.cmp(location));
         let key = (sku.clone(), location.clone());
+        let found = place(self.sku_mut(sku));
+        if found.is_err() {
+            self.touched.new_stock.insert(key.clone());
+        }
         self.touched.stock.insert(key);
         let stock = &mut self.sku_mut(sku).stock;
-        let index = match stock.binary_search_by(|row| row.location.cmp(location)) {
-            Ok(index) => index,
-            Err(index) => {
-                stock.insert(index, StockRow::empty(location.clone()));
-                index
-            }
-        };
+        let index = found.unwrap_or_else(|index| {
+            stock.insert(index, StockRow::empty(location.clone()));
+            index
+        });
         &mut stock[index]
     }
 

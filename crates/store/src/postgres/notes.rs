@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 
 use super::Postgres;
 use super::connection::{ask, get, timestamp};
+use super::write::BEGIN_REPEATABLE;
 use crate::Result;
 use crate::notes::{Note, Notes};
 
@@ -26,7 +27,8 @@ impl Notes for Postgres {
                 let names: Vec<&str> = notes.keys().map(String::as_str).collect();
                 let bodies: Vec<&str> = notes.values().map(|note| note.body.as_str()).collect();
                 let times: Vec<i64> = notes.values().map(|note| note.at.0).collect();
-                connection.count(ask!(sql, names, bodies, times)).await.map(drop)
+                let put = [ask!(sql, names, bodies, times)];
+                connection.pipeline(BEGIN_REPEATABLE, &put, "COMMIT").await.map(drop)
             })
             .await
     }

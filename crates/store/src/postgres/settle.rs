@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Postgres;
 use super::connection::{Ask, Connection, ask, from_json, get, head_of, json, number, position, timestamp};
 use super::pool::detached;
-use super::write::{BEGIN, Writer, begin_at_head, transaction, write};
+use super::write::{BEGIN_REPEATABLE, Writer, begin_at_head, transaction, write};
 use crate::columns::{ends, movement_kind, numbered};
 use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
@@ -90,7 +90,8 @@ impl Store for Postgres {
         let name = name.to_owned();
         self.pool
             .run(move |connection| async move {
-                connection.count(ask!(SAVE_CURSOR, name, number(position))).await.map(drop)
+                let save = [ask!(SAVE_CURSOR, name, number(position))];
+                connection.pipeline(BEGIN_REPEATABLE, &save, "COMMIT").await.map(drop)
             })
             .await
     }
@@ -181,7 +182,7 @@ async fn apply_movements(connection: &Connection, movements: Vec<Movement>, curs
     let first = "INSERT INTO cursors (name, position) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING";
     let lock = format!("{CURSOR} FOR UPDATE");
     let asks = [ask!(first, MOVEMENTS_CURSOR), ask!(&lock, MOVEMENTS_CURSOR)];
-    let answers = connection.pipeline(BEGIN, &asks, "").await?;
+    let answers = connection.pipeline(BEGIN_REPEATABLE, &asks, "").await?;
     let saved = answers[1].first().map_or(Ok(Position(0)), |row| position(row, 0))?;
     if cursor <= saved {
         return connection.simple("ROLLBACK").await;

@@ -11,12 +11,15 @@ const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM un
 const PUT_ITEMS: &str = "INSERT INTO items (sku, body, version, archived) \
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) \
     ON CONFLICT (sku) DO UPDATE SET body = excluded.body, version = excluded.version, archived = excluded.archived";
-const PUT_STOCK: &str = "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, \
+const ADD_STOCK: &str = "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, \
     incoming, reorder_point) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], \
-    $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) ON CONFLICT (sku, location) DO UPDATE SET \
-    on_hand = excluded.on_hand, held = excluded.held, allocated = excluded.allocated, \
-    unavailable = excluded.unavailable, safety_stock = excluded.safety_stock, incoming = excluded.incoming, \
-    reorder_point = excluded.reorder_point";
+    $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])";
+const CHANGE_STOCK: &str = "UPDATE stock SET on_hand = new.on_hand, held = new.held, allocated = new.allocated, \
+    unavailable = new.unavailable, safety_stock = new.safety_stock, incoming = new.incoming, \
+    reorder_point = new.reorder_point FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], \
+    $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) AS new (sku, location, on_hand, held, allocated, \
+    unavailable, safety_stock, incoming, reorder_point) \
+    WHERE stock.sku = new.sku AND stock.location = new.location";
 const ADD_ORDERS: &str = "INSERT INTO orders (position, id, status, customer, body, fingerprint) \
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[])";
 const CHANGE_ORDERS: &str = "UPDATE orders SET status = new.status, body = new.body \
@@ -109,14 +112,19 @@ fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()>
             }),
         ));
     }
-    if !touched.stock.is_empty() {
-        let rows = each(&touched.stock, |(sku, location)| {
+    let (new, changed): (Vec<_>, Vec<_>) =
+        touched.stock.iter().partition(|place| touched.new_stock.contains(*place));
+    for (sql, places) in [(ADD_STOCK, new), (CHANGE_STOCK, changed)] {
+        if places.is_empty() {
+            continue;
+        }
+        let rows = each(places, |(sku, location)| {
             let stock = &ledger.sku(sku)?.stock;
             Some((sku.as_str(), stock.iter().find(|row| row.location == *location)?))
         })?;
         let counter = |of: fn(&StockRow) -> i64| column(&rows, |(_, row)| of(row));
         asks.push(ask!(
-            PUT_STOCK,
+            sql,
             column(&rows, |(sku, _)| sku),
             column(&rows, |(_, row)| row.location.as_str()),
             counter(|row| row.on_hand),

@@ -29,6 +29,11 @@ const TRANSACTION_SECONDS_MAX: u64 = 15;
 /// Each statement must see what the writer before this one committed: its own view, not one for the transaction.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
+/// For what can be done again from the log: projections, cursors, heartbeats. Its commit does not wait for the disk, nor
+/// for a standby, and takes nothing of the disk's time from the orders.
+pub(super) const BEGIN_REPEATABLE: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off";
+
 const LOCK_HEAD: &str = "SELECT position, decided_at, hash FROM log_head WHERE id = 1 FOR UPDATE";
 pub(super) const OUTCOMES: &str =
     "SELECT key, command, actor, fingerprint, outcome FROM outcomes WHERE key = ANY($1)";

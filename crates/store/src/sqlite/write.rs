@@ -298,7 +298,6 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
         };
         put.execute(params![sku.as_str(), json.of(item.as_ref())?, item.version as i64, archived])?;
     }
-    // Nearly always the row is there; an upsert would look for it twice.
     let mut update = connection.prepare_cached(
         "UPDATE stock SET on_hand = ?3, held = ?4, allocated = ?5, unavailable = ?6, safety_stock = ?7, \
          incoming = ?8, reorder_point = ?9 WHERE sku = ?1 AND location = ?2",
@@ -307,7 +306,8 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
         "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
          reorder_point) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for (sku, location) in &touched.stock {
+    for place in &touched.stock {
+        let (sku, location) = place;
         let stock = &written(ledger.sku(sku), sku)?.stock;
         let row = written(stock.iter().find(|row| row.location == *location), location)?;
         let columns = params![
@@ -321,8 +321,10 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
             row.incoming,
             row.reorder_point,
         ];
-        if update.execute(columns)? == 0 {
-            insert.execute(columns)?;
+        let is_new = touched.new_stock.contains(place);
+        let statement = if is_new { &mut insert } else { &mut update };
+        if statement.execute(columns)? != 1 {
+            return Err(StoreError::Damaged(format!("the stock of {sku} at {location} is not there")));
         }
     }
     Ok(())
