@@ -159,7 +159,7 @@ pub async fn join_wakeups(
 ) {
     let mut own = decided;
     let mut heard = wakeups.heard();
-    // Up to here followers were told. What comes before the first wake-up is theirs to read.
+    // Up to here followers were told; `None` until the first wake-up.
     let mut told_up_to = None;
     loop {
         tokio::select! {
@@ -181,28 +181,32 @@ pub async fn join_wakeups(
                     return;
                 }
                 let last = *heard.borrow_and_update();
-                let after = told_up_to.unwrap_or(last);
-                told_up_to = Some(match tell(&*reads, &committed, after, last).await {
-                    Ok(position) => position,
+                match tell(&*reads, &committed, told_up_to, last).await {
+                    Ok(position) => told_up_to = Some(position),
                     Err(error) => {
                         tracing::debug!(%error, "the log could not be read after a wake-up");
                         wake(&committed, last);
-                        last
                     }
-                });
+                }
             }
             () = told(&mut stopping) => return,
         }
     }
 }
 
-/// Reads the log after `after`, at least to `last`, and hands it to the followers; says how far it came.
+/// Reads the log after what was `told`, at least to `last`, and hands it to the followers; says how far it came. At
+/// first the end of the log is where it begins: what is there already they read for themselves.
 async fn tell(
     reads: &dyn Reads,
     committed: &broadcast::Sender<Arc<Committed>>,
-    after: Position,
+    told: Option<Position>,
     last: Position,
 ) -> Result<Position, StoreError> {
+    let Some(after) = told else {
+        let head = reads.head_of_reads().await?.position;
+        wake(committed, head);
+        return Ok(head);
+    };
     if committed.receiver_count() == 0 {
         return Ok(last.max(after));
     }
@@ -218,8 +222,8 @@ async fn tell(
             break;
         }
     }
-    if position == after && last >= after {
-        // The first one, or a replica that is not there yet: they look for themselves.
+    if position < last {
+        // A replica that is not there yet: they look for themselves.
         wake(committed, last);
     }
     Ok(position)
@@ -230,4 +234,47 @@ fn wake(committed: &broadcast::Sender<Arc<Committed>>, last: Position) {
     let hint =
         Committed { first: last.plus(1), last, decided_at: crate::clock::now(), events: Arc::default() };
     drop(committed.send(Arc::new(hint)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::follow::testing::{Shop, item};
+
+    /// What the followers heard: first and last position, and how many events came along.
+    fn heard(receiver: &mut broadcast::Receiver<Arc<Committed>>) -> Vec<(u64, u64, usize)> {
+        let next = || receiver.try_recv().ok();
+        std::iter::from_fn(next).map(|told| (told.first.0, told.last.0, told.events.len())).collect()
+    }
+
+    #[tokio::test]
+    async fn followers_are_told_what_is_new_once_and_never_the_log_that_was_there_before() {
+        let shop = Shop::open().await;
+        let reads = &*shop.database.reads;
+        let (committed, mut receiver) = broadcast::channel(64);
+        shop.run([item("A", "Titan", "Edge", 1000, 5)]).await;
+        let before = reads.head_of_reads().await.expect("a head").position;
+
+        // The first wake-up comes with the connection, and knows of no position.
+        let told = tell(reads, &committed, None, Position(0)).await.expect("readable");
+        assert_eq!(told, before);
+        assert_eq!(heard(&mut receiver), [(before.0 + 1, before.0, 0)], "only that there is something");
+
+        shop.run([item("B", "Titan", "Raga", 1000, 5)]).await;
+        let end = reads.head_of_reads().await.expect("a head").position;
+        let new = usize::try_from(end.0 - before.0).expect("few");
+        assert!(new > 0);
+        assert_eq!(tell(reads, &committed, Some(told), end).await.expect("readable"), end);
+        assert_eq!(heard(&mut receiver), [(before.0 + 1, end.0, new)]);
+
+        // An echo, and a wake-up after a lost connection, when nothing was missed.
+        assert_eq!(tell(reads, &committed, Some(end), end).await.expect("readable"), end);
+        assert_eq!(tell(reads, &committed, Some(end), Position(0)).await.expect("readable"), end);
+        assert_eq!(heard(&mut receiver), []);
+
+        // The replica that is read from is behind.
+        let ahead = end.plus(3);
+        assert_eq!(tell(reads, &committed, Some(end), ahead).await.expect("readable"), end);
+        assert_eq!(heard(&mut receiver), [(ahead.0 + 1, ahead.0, 0)]);
+    }
 }
