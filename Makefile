@@ -25,7 +25,7 @@ build: web
 # The pages. Built again only when one of their sources changed.
 web: web/dist/index.html
 
-web/dist/index.html: web/package-lock.json web/index.html web/vite.config.ts $(shell find web/src web/public -type f 2>/dev/null)
+web/dist/index.html: web/package-lock.json web/openapi.json web/index.html web/vite.config.ts $(shell find web/src web/public -type f ! -name schema.d.ts 2>/dev/null)
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (Debian: apt-get install nodejs npm)"; exit 1; }
 	cd web && npm ci --no-audit --no-fund && npm run build
 	@touch $@
