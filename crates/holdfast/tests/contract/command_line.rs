@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::server::{MAIN, PASSWORD, Server, holdfast, line, lines, said, unique};
+use crate::binary::{holdfast, said};
+use crate::server::{MAIN, PASSWORD, Server, line, lines, unique};
 
 /// A stopped server's data with some history; the database file and the SKU.
 async fn history() -> (Server, String) {

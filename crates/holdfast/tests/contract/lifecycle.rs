@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use holdfast_testbed::Signal;
 use serde_json::json;
 
-use crate::server::{Server, holdfast, lines, said};
+use crate::binary::{holdfast, said};
+use crate::server::{Server, lines};
 
 #[tokio::test]
 async fn a_second_server_on_the_same_folder_refuses_and_says_who_has_it() {

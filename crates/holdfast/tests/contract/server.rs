@@ -1,7 +1,7 @@
 //! The server under test: the real binary, a data folder of its own, a free port.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use holdfast_testbed::{Process, ProcessBuilder, Ready};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use crate::binary::{BINARY, holdfast, said};
 use crate::client::{Client, new_id};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
 const SERVE: [&str; 5] = ["serve", "--data", "data", "--listen", "127.0.0.1:0"];
 /// Its first words when it takes work.
 const READY: &str = "listening on http://";
@@ -191,23 +191,6 @@ impl Server {
         refused.problem(404, "not_found");
         refused.position()
     }
-}
-
-/// Runs the binary with exactly these settings in its environment.
-pub fn holdfast(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .env_clear()
-        .envs(settings.iter().copied())
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-/// Both outputs of a program.
-pub fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// One line of an order or hold.

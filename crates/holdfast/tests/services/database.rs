@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use holdfast_testbed::{BrokerUser, Postgres, Process, Ready, TinyDisk, eventually, free_port};
 use serde_json::{Value, json};
 
+use crate::binary::{holdfast, said};
 use crate::client::{Client, Reply, new_id};
 use crate::settings::{refusal, says};
-use crate::stand::{MAIN, holdfast, lines, process, said, shared};
+use crate::stand::{MAIN, lines, process, shared};
 
 const BACK_MAX: Duration = Duration::from_secs(20);
 const SHOWN_MAX: Duration = Duration::from_secs(15);

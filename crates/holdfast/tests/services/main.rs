@@ -2,6 +2,8 @@
 //! shared. Tests that kill something have the cluster for themselves and leave it whole. What happens under load while
 //! things die is in `tests/faults`.
 
+#[path = "../contract/binary.rs"]
+mod binary;
 #[path = "../contract/client.rs"]
 #[expect(dead_code, reason = "the contract's tests use all of it")]
 mod client;

@@ -9,9 +9,10 @@ use holdfast_testbed::{BrokerUser, Process, Ready};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use crate::binary::said;
 use crate::client::text;
 use crate::dead_letters::letters;
-use crate::stand::{HERE, Stand, THERE, said, shared};
+use crate::stand::{HERE, Stand, THERE, shared};
 
 const PIKA_VERSION: &str = "1.4.4";
 

@@ -1,7 +1,7 @@
 //! The cluster that the tests share, and who asks it.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,8 @@ use holdfast_testbed::{BrokerUser, Cluster, Plan, eventually};
 use serde_json::{Value, json};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::binary::{BINARY, holdfast, said};
 use crate::client::{Client, new_id};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
 
 /// The locations that the cluster has, first choice first.
 pub const MAIN: &str = "MAIN";
@@ -183,23 +182,6 @@ impl Stand {
     pub fn broker_url(&self, user: BrokerUser) -> String {
         self.cluster.broker_url(user)
     }
-}
-
-/// Runs the binary with exactly these settings in its environment.
-pub fn holdfast(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .env_clear()
-        .envs(settings.iter().copied())
-        .current_dir(std::env::temp_dir())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-/// Both outputs of a program.
-pub fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The body of an order or hold of one line.

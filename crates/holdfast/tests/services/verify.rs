@@ -2,7 +2,8 @@
 
 use holdfast_testbed::{Postgres, Ready};
 
-use crate::stand::{HERE, holdfast, lines, process, said, shared};
+use crate::binary::{holdfast, said};
+use crate::stand::{HERE, lines, process, shared};
 
 #[tokio::test]
 async fn verify_proves_the_books_beside_the_running_cluster() {
