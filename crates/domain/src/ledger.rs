@@ -2,9 +2,10 @@
 //! functions that everything rests on: [`Ledger::decide`] says what a command makes happen, [`Ledger::evolve`]
 //! makes it so.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::command::{Command, CommandBody, Fingerprint};

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_domain::{
-    Command, CommandBody, Hold, HoldStatus, Item, Location, Movement, Order, OrderStatus, Outcome, Position,
-    Recorded, Sku, SkuState, StockRow, Timestamp,
+    Command, CommandBody, Hold, HoldStatus, Item, Location, LocationCode, Movement, Order, OrderStatus,
+    Outcome, Position, Recorded, Sku, SkuState, StockRow, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -37,6 +37,9 @@ pub const CACHED_SKUS_MAX: usize = 200_000;
 pub const LIST_SCAN_MAX: usize = 5_000;
 /// How long outcomes are remembered.
 pub const OUTCOME_HOURS: i64 = 24;
+
+/// Where units of a SKU are.
+pub type Place = (Sku, LocationCode);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -190,11 +193,24 @@ impl Snapshot {
 
     /// Adds a stock row; those of one SKU come sorted by location.
     pub(crate) fn put_stock(&mut self, sku: &str, row: StockRow) -> Result<()> {
-        match self.skus.binary_search_by(|state| state.item.sku.as_str().cmp(sku)) {
-            Ok(place) => self.skus[place].stock.push(row),
-            Err(_) => return Err(StoreError::Damaged(format!("{sku} has stock and is no item"))),
-        }
+        self.stock_of(sku)?.push(row);
         Ok(())
+    }
+
+    /// Replaces a stock row.
+    pub(crate) fn correct_stock(&mut self, sku: &Sku, row: &StockRow) -> Result<()> {
+        let known = self.stock_of(sku.as_str())?.iter_mut().find(|known| known.location == row.location);
+        *known.ok_or_else(|| {
+            StoreError::Damaged(format!("the stock of {sku} at {} is not there", row.location))
+        })? = row.clone();
+        Ok(())
+    }
+
+    fn stock_of(&mut self, sku: &str) -> Result<&mut Vec<StockRow>> {
+        match self.skus.binary_search_by(|state| state.item.sku.as_str().cmp(sku)) {
+            Ok(place) => Ok(&mut self.skus[place].stock),
+            Err(_) => Err(StoreError::Damaged(format!("{sku} has stock and is no item"))),
+        }
     }
 }
 
@@ -299,8 +315,8 @@ pub trait Reads: Send + Sync {
         before: Option<(Position, u32)>,
         limit: usize,
     ) -> Result<Vec<(u32, Movement)>>;
-    /// On hand as the movements last recorded it.
-    async fn last_on_hand(&self, sku: &Sku, location: &str) -> Result<Option<i64>>;
+    /// On hand as the movements last recorded it, for each of these places that has any.
+    async fn last_on_hand(&self, places: Vec<Place>) -> Result<Vec<(Place, i64)>>;
     async fn movements_cursor(&self) -> Result<Position>;
     /// Current rows as they stand in the tables, for `verify`: calls back in pages ordered by id.
     async fn orders_after(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Order>>;

@@ -3,9 +3,9 @@
 //! Idempotency lives here and only here. An `order.place` or an accepted `hold.place` is remembered by its own row,
 //! for ever; every other command by an outcome row.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use holdfast_domain::command::Fingerprint;
 use holdfast_domain::order::RejectionCode;
 use holdfast_domain::{

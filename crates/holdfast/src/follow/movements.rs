@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_domain::{Event, LocationCode, Movement, Position, Sku, movements_of};
-use holdfast_store::{Committed, Reads, Store, StoreError};
+use holdfast_domain::{Event, Movement, Position, movements_of};
+use holdfast_store::{Committed, Place, Reads, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep};
 
@@ -18,7 +18,7 @@ const EVENTS_MAX: usize = 5_000;
 const PAUSE: Duration = Duration::from_millis(20);
 /// From so many events on, orders come in numbers: this long is what movements lag behind them then.
 const BUSY_EVENTS: usize = 64;
-const BUSY_PAUSE: Duration = Duration::from_millis(200);
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// Units on hand that are remembered between transactions.
 const REMEMBERED_MAX: usize = 200_000;
 const WAIT_STEP: Duration = Duration::from_millis(20);
@@ -79,8 +79,6 @@ pub async fn wait_for(reads: &dyn Reads, position: Position, patience: Duration)
     Ok(true)
 }
 
-type Place = (Sku, LocationCode);
-
 /// Units on hand as the movements last recorded them.
 #[derive(Default)]
 struct OnHand(HashMap<Place, i64>);
@@ -114,12 +112,12 @@ async fn learn(
             });
         }
     }
-    let mut learned = Vec::with_capacity(wanted.len());
-    for (sku, location) in wanted {
-        let there = reads.last_on_hand(&sku, location.as_str()).await?;
-        // Without a movement nothing ever came there; a later event of this slice may change that.
-        learned.push(((sku, location), there.unwrap_or(0)));
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
+    // Without a movement nothing ever came there; a later event of this slice may change that.
+    let mut learned: Vec<(Place, i64)> = wanted.iter().map(|place| (place.clone(), 0)).collect();
+    learned.extend(reads.last_on_hand(wanted.into_iter().collect()).await?);
     Ok(learned)
 }
 
@@ -145,6 +143,8 @@ fn movements(slice: &[Arc<Committed>], on_hand: &mut OnHand) -> Vec<Movement> {
 mod tests {
     use serde_json::json;
     use uuid::Uuid;
+
+    use holdfast_domain::Sku;
 
     use super::super::testing::{Shop, item, order};
     use super::*;

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::books::{check_books, check_chain, whole_log};
 use super::{
-    Lab, answer, at, command, furnished, hold, order_in, place, place_for, receive, rejection, run, run_one,
-    seen, seen_again, service, sku, staff,
+    Lab, answer, at, command, furnish_many, furnished, hold, order_in, place, place_for, receive, rejection,
+    run, run_one, seen, seen_again, service, sku, staff,
 };
 use crate::{Database, EXPIRE_PER_BATCH_MAX, plan};
 
@@ -345,6 +345,42 @@ pub async fn what_was_committed_is_there_after_reopening(lab: &dyn Lab) {
     check_books(&database).await;
     answer(&run_one(&database, 3, &place("WATCH", 1)).await);
     check_books(&database).await;
+}
+
+pub async fn a_rush_on_many_items_keeps_the_books(lab: &dyn Lab) {
+    const ITEMS: usize = 300;
+    let first = furnished(lab).await;
+    furnish_many(&first, ITEMS).await;
+    let second = lab.open().await;
+    // Far more items than one batch writes the rows of; the same ones again and others; by turns from two openings.
+    let rush = async |database: &Database, seconds: i64, skus: std::ops::Range<usize>| {
+        let orders = skus.map(|number| place(&format!("SKU-{}", number % ITEMS), 2)).collect();
+        for outcome in run(database, seconds, orders).await.outcomes {
+            answer(&outcome);
+        }
+    };
+    for turn in 0..6 {
+        rush(&first, turn, 0..ITEMS).await;
+        rush(&first, turn, 100..350).await;
+        run_one(&first, turn, &place("SKU-7", 1)).await;
+        check_books(&second).await;
+        if turn % 2 == 1 {
+            rush(&second, turn, 50..200).await;
+        }
+    }
+    check_books(&first).await;
+    // One that was there before others wrote, and one that is opened while the first one still is.
+    rush(&first, 7, 0..ITEMS).await;
+    let third = lab.open().await;
+    rush(&third, 8, 0..ITEMS).await;
+    check_books(&third).await;
+    let snapshot = third.reads.snapshot().await.expect("read");
+    let last = snapshot.skus.iter().find(|state| state.item.sku.as_str() == "SKU-299").expect("it is there");
+    assert_eq!(last.available(), 1_000 - (6 * 2 + 2) * 2, "it was ordered fourteen times");
+    for database in [first, second, third] {
+        database.store.close().await;
+    }
+    check_books(&lab.open().await).await;
 }
 
 pub async fn counters_below_zero_are_refused_by_the_database(lab: &dyn Lab) {

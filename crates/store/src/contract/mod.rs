@@ -52,6 +52,7 @@ macro_rules! contract_tests {
             deciding::writers_at_once_keep_the_books
             deciding::two_openings_of_one_database_see_each_other
             deciding::what_was_committed_is_there_after_reopening
+            deciding::a_rush_on_many_items_keeps_the_books
             deciding::counters_below_zero_are_refused_by_the_database
             settling::outcomes_are_forgotten_after_a_day_and_orders_never
             settling::a_pending_order_is_readable_until_it_is_decided
@@ -60,6 +61,7 @@ macro_rules! contract_tests {
             settling::another_command_that_cannot_be_decided_has_an_outcome
             settling::old_pending_commands_come_oldest_first
             settling::movements_are_applied_once
+            settling::movements_are_found_however_far_apart
             settling::cursors_are_kept_by_name
             reading::orders_are_listed_newest_first_in_pages
             reading::a_rare_status_is_searched_in_bounded_steps
@@ -163,6 +165,22 @@ pub(crate) async fn furnish(database: &Database) {
         item("STRAP", json!([{"location": "EAST", "quantity": 1_000}])),
     ];
     for outcome in run(database, 0, commands).await.outcomes {
+        answer(&outcome);
+    }
+}
+
+/// `count` more items, SKU-0 and so on, with 1,000 units each in EAST.
+pub(crate) async fn furnish_many(database: &Database, count: usize) {
+    let price = json!({"amount": 100, "currency": "INR"});
+    let stock = json!([{"location": "EAST", "quantity": 1_000}]);
+    let add = |number: usize| {
+        let sku = format!("SKU-{number}");
+        command(
+            staff(),
+            json!({"kind": "item.add", "sku": sku, "brand": "B", "model": sku, "price": price, "stock": stock}),
+        )
+    };
+    for outcome in run(database, 0, (0..count).map(add).collect()).await.outcomes {
         answer(&outcome);
     }
 }

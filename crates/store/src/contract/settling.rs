@@ -162,6 +162,25 @@ pub async fn movements_are_applied_once(lab: &dyn Lab) {
     database.store.apply_movements(first_half, half).await.expect("ignored");
     assert_eq!(database.reads.movements_cursor().await.expect("read"), end, "the cursor does not go back");
 
+    assert_eq!(listed_in_pages(&database).await, of_watch, "newest first, in pages");
+    let on_hand = |location: &'static str| {
+        let database = database.clone();
+        let place = (sku("WATCH"), location.parse().expect("a location code"));
+        async move {
+            let found = database.reads.last_on_hand(vec![place.clone()]).await.expect("read");
+            found.first().map(|(found, on_hand)| {
+                assert_eq!(*found, place);
+                *on_hand
+            })
+        }
+    };
+    assert_eq!(on_hand("EAST").await, Some(14));
+    assert_eq!(on_hand("WEST").await, Some(5), "an allocation leaves on hand as it is, whatever it says");
+    assert_eq!(on_hand("NORTH").await, None);
+}
+
+/// Movements of WATCH, oldest first, read in pages of two.
+async fn listed_in_pages(database: &Database) -> Vec<Movement> {
     let mut listed = Vec::new();
     let mut before = None;
     loop {
@@ -171,14 +190,20 @@ pub async fn movements_are_applied_once(lab: &dyn Lab) {
         listed.extend(page.into_iter().map(|(_, movement)| movement));
     }
     listed.reverse();
-    assert_eq!(listed, of_watch, "newest first, in pages");
-    let on_hand = |location: &'static str| {
-        let database = database.clone();
-        async move { database.reads.last_on_hand(&sku("WATCH"), location).await.expect("read") }
-    };
-    assert_eq!(on_hand("EAST").await, Some(14));
-    assert_eq!(on_hand("WEST").await, Some(5), "an allocation leaves on hand as it is, whatever it says");
-    assert_eq!(on_hand("NORTH").await, None);
+    listed
+}
+
+pub async fn movements_are_found_however_far_apart(lab: &dyn Lab) {
+    let database = furnished(lab).await;
+    let first = movements_of_log(&database).await.into_iter().find(|movement| movement.sku == sku("WATCH"));
+    let first = first.expect("it came with units");
+    let at = |position: u64| Movement { position: Position(position), ..first.clone() };
+    let far: Vec<Movement> =
+        [5, 16_383, 16_384, 16_384, 40_000, 900_000, 5_000_000, 5_000_001].map(at).to_vec();
+    database.store.apply_movements(far.clone(), Position(6_000_000)).await.expect("applied");
+    assert_eq!(listed_in_pages(&database).await, far);
+    let nothing = database.reads.movements(&sku("STRAP"), None, 10).await.expect("read");
+    assert!(nothing.is_empty());
 }
 
 pub async fn cursors_are_kept_by_name(lab: &dyn Lab) {

@@ -17,7 +17,9 @@ use super::connection::{
 use super::pool::Pool;
 use super::settle::{HEAD, MOVEMENTS_CURSOR, pending_of, read_cursor};
 use super::write::{HOLDS, ORDERS, OUTCOMES, hold_of, order_of, remembered_of, stock_of};
-use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot, plan};
+use crate::{
+    ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
+};
 
 /// Batches that are looked at for one piece of the log.
 const LOG_BATCHES_MAX: i64 = 1_000;
@@ -156,24 +158,41 @@ impl Reads for Postgres {
     ) -> Result<Vec<(u32, Movement)>> {
         let sku = sku.clone();
         let (before, within) = before.map_or((i64::MAX, 0), |(at, within)| (number(at), i64::from(within)));
-        let sql = "SELECT position, number, at, kind, location, delta, quantity, on_hand_after, actor, reason, \
-                   order_id FROM movements WHERE sku = $1 AND (position, number) < ($2, $3) \
+        // Stretch by stretch of the log, as the index has them: the newest one first, then more at a time.
+        let sql = "SELECT of_stretch.* FROM generate_series($5::bigint, $6::bigint) AS stretch CROSS JOIN LATERAL \
+                   (SELECT position, number, at, kind, location, delta, quantity, on_hand_after, actor, reason, \
+                   order_id FROM movements WHERE position >> 14 = stretch AND sku = $1 \
+                   AND (position, number) < ($2, $3) ORDER BY position DESC, number DESC LIMIT $4) AS of_stretch \
                    ORDER BY position DESC, number DESC LIMIT $4";
         self.reads
             .run(move |connection| async move {
-                let ask = ask!(sql, sku.as_str(), before, within, limit as i64);
-                connection.rows(ask).await?.iter().map(|row| movement_of(row, &sku)).collect()
+                let newest = number(read_cursor(&connection, MOVEMENTS_CURSOR).await?);
+                let (mut last, mut count) = (newest.min(before) >> 14, 1);
+                let mut found = Vec::new();
+                while last >= 0 && found.len() < limit {
+                    let first = (last - count + 1).max(0);
+                    let left = (limit - found.len()) as i64;
+                    let ask = ask!(sql, sku.as_str(), before, within, left, first, last);
+                    for row in connection.rows(ask).await? {
+                        found.push(movement_of(&row, &sku)?);
+                    }
+                    (last, count) = (first - 1, count * 4);
+                }
+                Ok(found)
             })
             .await
     }
 
-    async fn last_on_hand(&self, sku: &Sku, location: &str) -> Result<Option<i64>> {
-        let (sku, location) = (sku.clone(), location.to_owned());
-        let sql = "SELECT on_hand FROM movement_ends WHERE sku = $1 AND location = $2";
+    async fn last_on_hand(&self, places: Vec<Place>) -> Result<Vec<(Place, i64)>> {
+        let sql = "SELECT asked.number, on_hand FROM unnest($1::text[], $2::text[]) WITH ORDINALITY \
+                   AS asked (sku, location, number) JOIN movement_ends USING (sku, location)";
         self.pool
             .run(move |connection| async move {
-                let row = connection.first(ask!(sql, sku.as_str(), location)).await?;
-                row.map(|row| get(&row, 0)).transpose()
+                let skus: Vec<&str> = places.iter().map(|(sku, _)| sku.as_str()).collect();
+                let locations: Vec<&str> = places.iter().map(|(_, location)| location.as_str()).collect();
+                let rows = connection.rows(ask!(sql, skus, locations)).await?;
+                let place = |row: &Row| Ok((places[get::<i64>(row, 0)? as usize - 1].clone(), get(row, 1)?));
+                rows.iter().map(place).collect()
             })
             .await
     }

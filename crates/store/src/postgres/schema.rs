@@ -3,7 +3,10 @@
 use super::connection::{Connection, ask, get};
 use crate::{Result, StoreError};
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/postgres/0001_core.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/postgres/0001_core.sql"),
+    include_str!("../../migrations/postgres/0002_movements.sql"),
+];
 
 /// The newest schema version that this Holdfast knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

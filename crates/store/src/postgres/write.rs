@@ -251,10 +251,10 @@ async fn load_rest(
     connection: &Connection,
     ledger: &mut Ledger,
     is_stale: bool,
-    named: &std::collections::HashSet<Sku>,
+    named: &foldhash::HashSet<Sku>,
 ) -> Result<()> {
     let of_claims = ledger.skus_of_claims();
-    let missing: std::collections::HashSet<&Sku> =
+    let missing: foldhash::HashSet<&Sku> =
         named.iter().chain(&of_claims).filter(|sku| !ledger.has_sku(sku)).collect();
     let missing: Vec<&Sku> = missing.into_iter().collect();
     let mut asks = Vec::new();

@@ -5,10 +5,12 @@
 //! what was committed is on the disk. Memory-mapped reads stay off, for a disk error must be an error, not a signal.
 
 mod accounts;
+mod checkpoint;
 mod notes;
 mod read;
 mod schema;
 mod settle;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{Head, Result, StoreError};
+use checkpoint::Checkpoints;
 use write::Writer;
 
 pub use schema::VERSION as SCHEMA_VERSION;
@@ -38,8 +41,6 @@ const READ_JOBS_MAX: usize = 1_024;
 const BUSY_MS_MAX: u64 = 5_000;
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 64;
-/// Pages (of 4 KiB) in the write-ahead log before a commit copies them into the database.
-const CHECKPOINT_PAGES: i64 = 4_000;
 /// Bytes of write-ahead log kept on disk when idle.
 const JOURNAL_BYTES_MAX: i64 = 64 << 20;
 const WRITER_CACHE_KIB: i64 = 128 << 10;
@@ -69,13 +70,16 @@ impl Sqlite {
         let (opened, answer) = oneshot::channel();
         let file = path.to_owned();
         start_thread("sqlite-writer", move || {
-            let mut state = match open_writer(&file) {
-                Ok(connection) => Writer::new(connection),
+            let (mut state, checkpoints) = match open_writer(&file) {
+                Ok((connection, checkpoints)) => (Writer::new(connection), checkpoints),
                 Err(error) => return drop(opened.send(Err(error))),
             };
             drop(opened.send(Ok(())));
             let stopped = serve(&mut state, || write_jobs.blocking_recv());
+            // Nothing is lost without; the next start reads what is recent.
+            drop(state.write_recent_stock());
             // The last connection to close empties the write-ahead log; only then is the caller told.
+            checkpoints.stop(&mut state.connection);
             drop((state, write_jobs, stopped));
         })?;
         answer.await.map_err(|_| closed())??;
@@ -159,15 +163,15 @@ fn closed() -> StoreError {
     StoreError::Closed
 }
 
-fn open_writer(path: &Path) -> Result<Connection> {
+fn open_writer(path: &Path) -> Result<(Connection, Checkpoints)> {
     let mut connection = Connection::open(path).map_err(|error| cannot_open(path, error))?;
     prepare(&connection, WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
     schema::migrate(&mut connection)?;
-    Ok(connection)
+    let checkpoints = Checkpoints::start(path, &mut connection)?;
+    Ok((connection, checkpoints))
 }
 
 fn open_reader(path: &Path) -> Result<Connection> {

@@ -6,11 +6,14 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::settle::{MOVEMENTS_CURSOR, pending_of, read_cursor};
+use super::stock::RecentStock;
 use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stock_of};
 use super::{
     Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
 };
-use crate::{ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Reads, Result, Snapshot, plan};
+use crate::{
+    ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
+};
 
 #[async_trait]
 impl Reads for Sqlite {
@@ -69,21 +72,37 @@ impl Reads for Sqlite {
     ) -> Result<Vec<(u32, Movement)>> {
         let sku = sku.clone();
         self.read(move |connection| {
+            let newest = number(read_cursor(connection, MOVEMENTS_CURSOR)?);
             let (before, within) = before.map_or((i64::MAX, 0), |(at, within)| (number(at), within));
+            // Stretch by stretch of the log, backwards, as the index has them.
             let sql = "SELECT position, number, at, kind, location, delta, quantity, on_hand_after, actor, reason, \
-                       order_id FROM movements WHERE sku = ?1 AND (position, number) < (?2, ?3) \
-                       ORDER BY position DESC, number DESC LIMIT ?4";
-            let parameters = params![sku.as_str(), before, within, limit as i64];
-            all(connection, sql, parameters, |row| movement_of(row, &sku))
+                       order_id FROM movements WHERE position >> 14 = ?1 AND sku = ?2 \
+                       AND (position, number) < (?3, ?4) ORDER BY position DESC, number DESC LIMIT ?5";
+            let mut found = Vec::new();
+            for stretch in (0..=(newest.min(before) >> 14)).rev() {
+                let left = (limit - found.len()) as i64;
+                let parameters = params![stretch, sku.as_str(), before, within, left];
+                found.extend(all(connection, sql, parameters, |row| movement_of(row, &sku))?);
+                if found.len() == limit {
+                    break;
+                }
+            }
+            Ok(found)
         })
         .await
     }
 
-    async fn last_on_hand(&self, sku: &Sku, location: &str) -> Result<Option<i64>> {
-        let (sku, location) = (sku.clone(), location.to_owned());
+    async fn last_on_hand(&self, places: Vec<Place>) -> Result<Vec<(Place, i64)>> {
         self.read(move |connection| {
             let sql = "SELECT on_hand FROM movement_ends WHERE sku = ?1 AND location = ?2";
-            first(connection, sql, [sku.as_str(), &location], |row| Ok(row.get(0)?))
+            let mut found = Vec::with_capacity(places.len());
+            for place in places {
+                let (sku, location) = &place;
+                let on_hand =
+                    first(connection, sql, [sku.as_str(), location.as_str()], |row| Ok(row.get(0)?))?;
+                found.extend(on_hand.map(|on_hand| (place, on_hand)));
+            }
+            Ok(found)
         })
         .await
     }
@@ -157,6 +176,9 @@ fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         snapshot.put_stock(text(row, 0)?, stock_of(row, 1)?)?;
+    }
+    for ((sku, _), row) in RecentStock::read(connection, head.position)?.rows() {
+        snapshot.correct_stock(sku, row)?;
     }
     Ok(snapshot)
 }

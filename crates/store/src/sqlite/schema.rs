@@ -4,7 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::{Result, StoreError};
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_core.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_core.sql"),
+    include_str!("../../migrations/sqlite/0002_recent_stock.sql"),
+];
 
 /// The newest schema version that this Holdfast knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;

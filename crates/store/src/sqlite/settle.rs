@@ -116,22 +116,28 @@ impl Writer {
     /// Settles a pending command without deciding it by the rules: an order becomes `rejected` through the log,
     /// every other command gets the outcome `not_processable`.
     fn remove_pending(&mut self, clock: Timestamp, id: Uuid) -> Result<()> {
-        self.transaction(|connection| {
+        let moved = self.transaction(|connection| {
             let sql = "SELECT command, since FROM pending WHERE id = ?1";
             let Some(pending) = first(connection, sql, [id.as_bytes()], pending_of)? else {
-                return Ok((End::Nothing, ()));
+                return Ok((End::Nothing, None));
             };
+            let mut moved = None;
             if !is_decided(connection, id)? {
                 let head = read_head(connection)?;
                 let now = clock.max(head.decided_at);
                 let (ledger, plan) = plan::reject(&pending, head.position, now);
                 write_touched(connection, &ledger)?;
                 remember(connection, now, &plan.remember)?;
-                append(connection, &head, now, plan.events)?;
+                let committed = append(connection, &head, now, plan.events)?;
+                moved = committed.map(|committed| (head.position, committed.last));
             }
             connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.as_bytes()])?;
-            Ok((End::Commit, ()))
-        })
+            Ok((End::Commit, moved))
+        })?;
+        if let Some((from, to)) = moved {
+            self.moved_on(from, to);
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::contract::books::check_books;
-use crate::contract::{Lab, answer, at, furnish, place, run, run_one};
+use crate::contract::{Lab, answer, at, furnish, furnish_many, place, run, run_one};
 use crate::{Database, Store, StoreError};
 
 struct Folder(TempDir);
@@ -176,4 +176,35 @@ async fn closing_leaves_one_file() {
         .map(|entry| entry.expect("read").file_name())
         .collect();
     assert_eq!(files, ["holdfast.db"], "the write-ahead log is empty and gone");
+}
+
+#[tokio::test]
+async fn what_is_recent_is_in_one_view_and_after_closing_in_the_table() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    furnish_many(&database, 200).await;
+    for turn in 0..30 {
+        run(&database, turn, (0..200).map(|number| place(&format!("SKU-{number}"), 1)).collect()).await;
+    }
+    let count = |sql: &'static str| {
+        sqlite.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?))
+    };
+    let allocated = |table: &str| match table {
+        "stock" => "SELECT sum(allocated) FROM stock",
+        _view => "SELECT sum(allocated) FROM stock_now",
+    };
+    assert_eq!(count(allocated("stock_now")).await.expect("read"), 30 * 200);
+    let behind = count(allocated("stock")).await.expect("read");
+    assert!(behind < 30 * 200, "not every row is written with its batch: {behind}");
+    assert!(behind > 0, "some are");
+    let pieces = count("SELECT count(*) FROM stock_recent").await.expect("read");
+    assert!((1..30).contains(&pieces), "those that are of no use any more are gone: {pieces}");
+    check_books(&database).await;
+    database.store.close().await;
+
+    let connection = Connection::open(folder.file()).expect("opened");
+    let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
+    assert_eq!(one(allocated("stock")), 30 * 200);
+    assert_eq!(one("SELECT count(*) FROM stock_recent"), 0);
 }

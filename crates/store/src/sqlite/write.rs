@@ -1,24 +1,27 @@
 //! The writing connection, and what it is for: deciding a batch in one transaction.
 //!
-//! The items and stock that a batch loaded stay in memory for the next one. They are true exactly as long as the
-//! log's head is where this writer left it, which each transaction checks first.
+//! The items and stock that a batch loaded stay in memory for the next one, and so does the stock
+//! that is not in its table yet. They are true exactly as long as the log's head is where this writer left it, which each transaction checks
+//! first.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
+use foldhash::HashSet;
 use holdfast_domain::command::Fingerprint;
-use holdfast_domain::{Command, Hold, Ledger, Order, Recorded, Sku, SkuState, StockRow, Timestamp};
+use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, SkuState, StockRow, Timestamp};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
+use super::stock::{self, RecentStock};
 use super::{all, bytes, first, from_json, id, number, read_head, text};
 use crate::plan::{self, Kept, Plan, Remembered};
-use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
+use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Place, Result, StoreError};
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
     pub(super) connection: Connection,
     kept: Option<Kept>,
+    recent: Option<RecentStock>,
 }
 
 /// Whether a transaction has something to keep.
@@ -30,53 +33,102 @@ pub(super) enum End {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, kept: None }
+        Self { connection, kept: None, recent: None }
     }
 
     /// One transaction around `body`: the writer's lock is taken first, and any error undoes everything.
     pub(super) fn transaction<R>(&mut self, body: impl FnOnce(&Connection) -> Result<(End, R)>) -> Result<R> {
-        let connection = &self.connection;
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let done = body(connection).and_then(|(end, result)| {
-            let sql = match end {
-                End::Commit => "COMMIT",
-                End::Nothing => "ROLLBACK",
-            };
-            connection.prepare_cached(sql)?.execute([])?;
-            Ok(result)
-        });
-        // SQLite ends the transaction itself after some errors, such as a full disk, but not after all.
-        if done.is_err() && !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
-        }
-        done
+        transaction(&self.connection, body)
     }
 
     /// Decides and records a batch.
     pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        // Taken out, so that any error leaves nothing behind.
-        let kept = self.kept.take();
-        let (executed, kept) = self.transaction(|connection| {
+        let Self { connection, kept: last_kept, recent: last_recent } = self;
+        let (executed, kept, recent) = transaction(connection, |connection| {
             let head = read_head(connection)?;
             let now = clock.max(head.decided_at);
-            let mut ledger = start(connection, kept, &head, now)?;
-            load(connection, &mut ledger, commands)?;
+            // Taken out, so that any error leaves nothing behind.
+            let (mut recent, is_alone) = recent_stock(connection, last_recent.take(), &head)?;
+            let mut ledger = start(connection, last_kept.take(), &head, now)?;
+            load(connection, &mut ledger, &recent, commands)?;
             let known = load_outcomes(connection, &plan::outcome_keys(commands))?;
             let plan = plan::plan(&mut ledger, head.position, commands, known);
             let settles = settle_pending(connection, commands)?;
             if plan.events.is_empty() && plan.remember.is_empty() && !settles {
                 let kept = Kept { head: head.position, ledger };
-                return Ok((End::Nothing, (Executed { outcomes: plan.outcomes, committed: None }, kept)));
+                return Ok((
+                    End::Nothing,
+                    (Executed { outcomes: plan.outcomes, committed: None }, kept, recent),
+                ));
             }
+            let Plan { events, outcomes, remember: to_remember } = plan;
+            let last = head.position.plus(events.len());
             write_touched(connection, &ledger)?;
-            remember(connection, now, &plan.remember)?;
-            let Plan { events, outcomes, remember: _ } = plan;
+            let changed = write_new_stock(connection, &ledger)?;
+            recent.write(connection, changed, last, events.len())?;
+            if !is_alone {
+                recent.write_all(connection, last)?;
+            }
+            remember(connection, now, &to_remember)?;
             let committed = append(connection, &head, now, events)?;
-            let head = committed.as_ref().map_or(head.position, |committed| committed.last);
-            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head, ledger })))
+            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head: last, ledger }, recent)))
         })?;
         self.kept = Some(kept);
+        self.recent = Some(recent);
         Ok(executed)
+    }
+
+    /// Writes the rows of stock that are recent into their table.
+    pub(super) fn write_recent_stock(&mut self) -> Result<()> {
+        let Some(mut recent) = self.recent.take() else { return Ok(()) };
+        self.transaction(|connection| {
+            let head = read_head(connection)?.position;
+            // What another process has written since is newer.
+            if recent.rows().next().is_none() || head != recent.at() {
+                return Ok((End::Nothing, ()));
+            }
+            recent.write_all(connection, head)?;
+            Ok((End::Commit, ()))
+        })
+    }
+
+    /// The log's head was moved by events that are not about stock.
+    pub(super) fn moved_on(&mut self, from: Position, to: Position) {
+        self.kept = None;
+        self.recent = self.recent.take().filter(|recent| recent.at() == from);
+        if let Some(recent) = &mut self.recent {
+            recent.moved_on(to);
+        }
+    }
+}
+
+fn transaction<R>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<(End, R)>) -> Result<R> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let done = body(connection).and_then(|(end, result)| {
+        let sql = match end {
+            End::Commit => "COMMIT",
+            End::Nothing => "ROLLBACK",
+        };
+        connection.prepare_cached(sql)?.execute([])?;
+        Ok(result)
+    });
+    // SQLite ends the transaction itself after some errors, such as a full disk, but not after all.
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+/// What was recent after the last batch if that is still true, else as it was written; and whether this process is the
+/// only one that writes, as far as it knows.
+fn recent_stock(
+    connection: &Connection,
+    last: Option<RecentStock>,
+    head: &Head,
+) -> Result<(RecentStock, bool)> {
+    match last {
+        Some(recent) if recent.at() == head.position => Ok((recent, true)),
+        other => Ok((RecentStock::read(connection, head.position)?, other.is_none())),
     }
 }
 
@@ -95,13 +147,18 @@ fn start(connection: &Connection, kept: Option<Kept>, head: &Head, now: Timestam
 }
 
 /// Loads what the commands name, the holds that are due, and the SKUs of all of these.
-fn load(connection: &Connection, ledger: &mut Ledger, commands: &[Command]) -> Result<()> {
+fn load(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    recent: &RecentStock,
+    commands: &[Command],
+) -> Result<()> {
     let keys = plan::keys(commands);
     load_due(connection, ledger)?;
     load_claims(connection, ledger, &keys.claims)?;
-    load_skus(connection, ledger, &keys.skus)?;
+    load_skus(connection, ledger, recent, &keys.skus)?;
     let of_claims = ledger.skus_of_claims();
-    load_skus(connection, ledger, &of_claims)
+    load_skus(connection, ledger, recent, &of_claims)
 }
 
 fn load_due(connection: &Connection, ledger: &mut Ledger) -> Result<()> {
@@ -153,7 +210,12 @@ pub(super) fn hold_of(row: &Row<'_>) -> Result<Hold> {
     Ok(Hold { fingerprint: Fingerprint(bytes(row, 1)?), ..hold })
 }
 
-fn load_skus(connection: &Connection, ledger: &mut Ledger, skus: &HashSet<Sku>) -> Result<()> {
+fn load_skus(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    recent: &RecentStock,
+    skus: &HashSet<Sku>,
+) -> Result<()> {
     for sku in skus {
         if ledger.has_sku(sku) {
             continue;
@@ -166,7 +228,8 @@ fn load_skus(connection: &Connection, ledger: &mut Ledger, skus: &HashSet<Sku>) 
             Some(item) => {
                 let sql = "SELECT location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
                            reorder_point FROM stock WHERE sku = ?1 ORDER BY location";
-                let stock = all(connection, sql, [sku.as_str()], |row| stock_of(row, 0))?;
+                let mut stock = all(connection, sql, [sku.as_str()], |row| stock_of(row, 0))?;
+                recent.correct(sku, &mut stock);
                 Some(SkuState { item: Arc::new(item), stock })
             }
         };
@@ -224,7 +287,7 @@ fn settle_pending(connection: &Connection, commands: &[Command]) -> Result<bool>
     Ok(settled > 0)
 }
 
-/// Writes every row that the ledger's events touched, as it stands after the last of them.
+/// Writes every row that the ledger's events touched, but those of stock, as it stands after the last of them.
 pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<()> {
     let touched = ledger.touched();
     let mut json = Json::default();
@@ -298,36 +361,24 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
         };
         put.execute(params![sku.as_str(), json.of(item.as_ref())?, item.version as i64, archived])?;
     }
-    let mut update = connection.prepare_cached(
-        "UPDATE stock SET on_hand = ?3, held = ?4, allocated = ?5, unavailable = ?6, safety_stock = ?7, \
-         incoming = ?8, reorder_point = ?9 WHERE sku = ?1 AND location = ?2",
-    )?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO stock (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
-         reorder_point) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
+    Ok(())
+}
+
+/// Writes the rows of stock that are new, and returns those that changed.
+fn write_new_stock(connection: &Connection, ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
+    let touched = ledger.touched();
+    let mut changed = Vec::with_capacity(touched.stock.len() - touched.new_stock.len());
     for place in &touched.stock {
         let (sku, location) = place;
         let stock = &written(ledger.sku(sku), sku)?.stock;
         let row = written(stock.iter().find(|row| row.location == *location), location)?;
-        let columns = params![
-            sku.as_str(),
-            location.as_str(),
-            row.on_hand,
-            row.held,
-            row.allocated,
-            row.unavailable,
-            row.safety_stock,
-            row.incoming,
-            row.reorder_point,
-        ];
-        let is_new = touched.new_stock.contains(place);
-        let statement = if is_new { &mut insert } else { &mut update };
-        if statement.execute(columns)? != 1 {
-            return Err(StoreError::Damaged(format!("the stock of {sku} at {location} is not there")));
+        if touched.new_stock.contains(place) {
+            stock::insert(connection, sku, row)?;
+        } else {
+            changed.push((place.clone(), row.clone()));
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// What was touched is in the ledger.

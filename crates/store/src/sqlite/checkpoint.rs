@@ -1,0 +1,101 @@
+//! Copies the write-ahead log into the database, beside the writer: it goes on meanwhile, and then only copies what came
+//! in between.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+
+use super::{READER_CACHE_KIB, cannot_open, prepare};
+use crate::{Result, StoreError};
+
+/// Pages (of 4 KiB) in the write-ahead log that are worth copying.
+const PAGES: i32 = 4_000;
+
+/// Nothing is being copied.
+const IDLE: u8 = 0;
+const COPYING: u8 = 1;
+/// What was there is copied; what came since is not.
+const COPIED: u8 = 2;
+
+/// A thread with a connection of its own. It ends after the hook that orders its work.
+pub(super) struct Checkpoints {
+    thread: JoinHandle<()>,
+}
+
+impl Checkpoints {
+    /// Lets the commits of `writer` start checkpoints of the database at `path`.
+    pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<Self> {
+        let connection = Connection::open(path).map_err(|error| cannot_open(path, error))?;
+        prepare(&connection, READER_CACHE_KIB)?;
+        let (orders, taken) = sync_channel::<()>(1);
+        let mut turn = Turn { state: Arc::new(AtomicU8::new(IDLE)), orders, pages: 0, next: PAGES };
+        let state = Arc::clone(&turn.state);
+        let body = move || {
+            while taken.recv().is_ok() {
+                let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                // What cannot be copied now, for a full disk or a busy reader, is copied another time.
+                if let Err(error) = done {
+                    tracing::debug!(%error, "the write-ahead log could not be copied");
+                }
+                state.store(COPIED, Ordering::Release);
+            }
+        };
+        let thread = thread::Builder::new().name("sqlite-checkpoint".to_owned()).spawn(body);
+        let thread =
+            thread.map_err(|error| StoreError::Other(format!("no thread for the database: {error}")))?;
+        writer.wal_hook(Some(move |wal: &mut Wal, pages| {
+            turn.committed(wal, pages);
+            Ok(())
+        }))?;
+        Ok(Self { thread })
+    }
+
+    /// Waits until no checkpoint is under way, and lets `writer` start no more.
+    pub(super) fn stop(self, writer: &mut Connection) {
+        let gone = writer.wal_hook(None::<fn(&mut Wal, i32) -> rusqlite::Result<()>>);
+        if gone.is_ok() {
+            drop(self.thread.join());
+        }
+    }
+}
+
+/// Whose turn it is: the thread copies what is there; the commit after it copies the little that came since, so that
+/// the next one begins the write-ahead log anew.
+struct Turn {
+    state: Arc<AtomicU8>,
+    orders: SyncSender<()>,
+    /// Pages in the write-ahead log after the last commit, and from how many on they are copied.
+    pages: i32,
+    next: i32,
+}
+
+impl Turn {
+    fn committed(&mut self, wal: &mut Wal, pages: i32) {
+        if pages < self.pages {
+            self.next = PAGES;
+        }
+        self.pages = pages;
+        match self.state.load(Ordering::Acquire) {
+            IDLE if pages >= self.next => {
+                self.state.store(COPYING, Ordering::Release);
+                if self.orders.try_send(()).is_err() {
+                    self.state.store(IDLE, Ordering::Release);
+                }
+            }
+            COPIED => {
+                // The commit itself is done: whatever becomes of this.
+                if let Err(error) = wal.checkpoint() {
+                    tracing::debug!(%error, "the write-ahead log could not be copied");
+                }
+                self.next = pages + PAGES;
+                self.state.store(IDLE, Ordering::Release);
+            }
+            _idle_or_copying => {}
+        }
+    }
+}
