@@ -25,6 +25,19 @@ impl Consumer {
             }
             self.gathered = received;
         }
+        self.ready(commands_max)
+    }
+
+    /// What waits now, as [`Consumer::batch`] yields it; `None`: nothing does.
+    pub fn ready(&mut self, commands_max: usize) -> Option<Vec<Delivery>> {
+        while self.gathered.len() < commands_max
+            && let Ok(delivery) = self.receiver.try_recv()
+        {
+            self.gathered.push(delivery);
+        }
+        if self.gathered.is_empty() {
+            return None;
+        }
         let mut commands = 0;
         let fits = self.gathered.iter().take_while(|delivery| {
             let first = commands == 0;

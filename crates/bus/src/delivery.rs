@@ -24,8 +24,8 @@ enum End {
 }
 
 impl Delivery {
-    pub(crate) fn local(commands: Vec<Command>, reply: oneshot::Sender<Reply>) -> Self {
-        Self { commands: Arc::new(commands), delivery_count: 0, end: End::Local(reply) }
+    pub(crate) fn local(commands: Arc<Vec<Command>>, reply: oneshot::Sender<Reply>) -> Self {
+        Self { commands, delivery_count: 0, end: End::Local(reply) }
     }
 
     pub(crate) fn held(commands: Vec<Command>, delivery_count: u32, held: Held) -> Self {

@@ -10,6 +10,8 @@ mod delivery;
 pub mod local;
 pub mod topology;
 
+use std::sync::Arc;
+
 use holdfast_domain::{Command, Outcome};
 use tokio::sync::oneshot;
 
@@ -56,10 +58,13 @@ pub enum Publisher {
 impl Publisher {
     /// Hands at most [`ENVELOPE_COMMANDS_MAX`] commands over; the receiver gets their outcomes. Full means full: nobody
     /// waits in front of a full queue, the caller is told at once.
-    pub fn publish(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Reply>, NotTaken> {
+    pub fn publish(
+        &self,
+        commands: impl Into<Arc<Vec<Command>>>,
+    ) -> Result<oneshot::Receiver<Reply>, NotTaken> {
         match self {
-            Publisher::Local(local) => local.publish(commands),
-            Publisher::Amqp(amqp) => amqp.publish(&commands),
+            Publisher::Local(local) => local.publish(commands.into()),
+            Publisher::Amqp(amqp) => amqp.publish(&commands.into()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The bus without a broker: the two ends of a channel in one process.
 
+use std::sync::Arc;
+
 use holdfast_domain::Command;
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,7 +19,7 @@ pub struct LocalPublisher {
 }
 
 impl LocalPublisher {
-    pub(crate) fn publish(&self, commands: Vec<Command>) -> Result<oneshot::Receiver<Reply>, NotTaken> {
+    pub(crate) fn publish(&self, commands: Arc<Vec<Command>>) -> Result<oneshot::Receiver<Reply>, NotTaken> {
         let (reply, outcomes) = oneshot::channel();
         self.sender.try_send(Delivery::local(commands, reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Overloaded,

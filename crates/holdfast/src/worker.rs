@@ -1,12 +1,15 @@
 //! Orders, items, stock: one loop, three queues. While a batch is being committed the next one gathers; when it
 //! returns, all that has gathered goes, up to a limit. No timers.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use holdfast_bus::{Consumer, Delivery, NotTaken};
 use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
-use holdfast_store::{Committed, Database, Reads, Store, StoreError, plan};
+use holdfast_store::{Committed, Database, Executed, Reads, Store, StoreError, plan};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock;
@@ -54,50 +57,117 @@ pub struct Worker {
 
 impl Worker {
     /// Works until every publisher is gone or `drain` says that no more will come; what waits is still decided.
-    pub async fn run(mut self, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let limit = batch_commands_max(self.queue);
-        let stopping = drain.clone();
+    pub async fn run(self, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let Self { queue, mut consumer, store, reads, committed, metrics, beat } = self;
+        let desk = Desk { queue, store, reads, committed, metrics, beat, stopping: drain.clone() };
+        let limit = batch_commands_max(queue);
         let mut may_strike = true;
         let mut beats = tokio::time::interval(BEAT_EVERY);
         let mut draining = false;
+        let mut waiting = None;
         loop {
-            let batch = tokio::select! {
-                batch = self.consumer.batch(limit) => batch,
-                _ = beats.tick() => {
-                    self.beat.now();
-                    continue;
-                }
-                () = told(&mut drain), if !draining => {
-                    draining = true;
-                    self.consumer.close();
-                    continue;
-                }
-            };
-            let Some(batch) = batch else { return Ok(()) };
-            let mut calm = Vec::with_capacity(batch.len());
-            for delivery in batch {
-                if delivery.delivery_count < SUSPECT_DELIVERIES {
-                    calm.push(delivery);
-                    continue;
-                }
-                self.work_off(std::mem::take(&mut calm), &stopping).await?;
-                self.one_by_one(delivery, &mut may_strike, &stopping).await?;
+            if !draining && *drain.borrow() {
+                draining = true;
+                consumer.close();
             }
-            self.work_off(calm, &stopping).await?;
+            let batch = match waiting.take() {
+                Some(batch) => batch,
+                None => tokio::select! {
+                    batch = consumer.batch(limit) => match batch {
+                        Some(batch) => batch,
+                        None => return Ok(()),
+                    },
+                    _ = beats.tick() => {
+                        desk.beat.now();
+                        continue;
+                    }
+                    () = told(&mut drain), if !draining => continue,
+                },
+            };
+            if batch.iter().any(is_suspect) {
+                desk.carefully(batch, &mut may_strike).await?;
+            } else {
+                waiting = desk.work_off(batch, &mut consumer, limit).await?;
+            }
             // Whoever comes again later was alive beside this process, not killed by a command that it has.
             may_strike = false;
+            desk.beat.now();
+        }
+    }
+}
+
+/// Whether it came back so often that it may be what its workers died of.
+fn is_suspect(delivery: &Delivery) -> bool {
+    delivery.delivery_count >= SUSPECT_DELIVERIES
+}
+
+/// A batch in the hands of the database.
+type Deciding<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Decided>> + Send + 'a>>;
+
+/// What came of a batch, and what is to be announced of it.
+struct Decided {
+    outcomes: Result<Vec<Outcome>, NotTaken>,
+    committed: Vec<Committed>,
+}
+
+/// All of a worker but the end that commands come out of.
+struct Desk {
+    queue: CommandQueue,
+    store: Arc<dyn Store>,
+    reads: Arc<dyn Reads>,
+    committed: broadcast::Sender<Arc<Committed>>,
+    metrics: Arc<Metrics>,
+    beat: Beat,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Desk {
+    /// Decides batch after batch as long as commands wait. Each begins before the answers to the one before it leave:
+    /// the database does not wait for them. Returns a batch that is not for this, if there is one.
+    async fn work_off(
+        &self,
+        batch: Vec<Delivery>,
+        consumer: &mut Consumer,
+        limit: usize,
+    ) -> anyhow::Result<Option<Vec<Delivery>>> {
+        let (mut batch, mut deciding) = self.begin(batch).await;
+        loop {
+            let decided = deciding.await?;
+            let waiting = if *self.stopping.borrow() { None } else { consumer.ready(limit) };
+            match waiting {
+                Some(waiting) if !waiting.iter().any(is_suspect) => {
+                    let (next, begun) = self.begin(waiting).await;
+                    self.settle(std::mem::replace(&mut batch, next), decided);
+                    deciding = begun;
+                }
+                other => {
+                    self.settle(batch, decided);
+                    return Ok(other);
+                }
+            }
             self.beat.now();
         }
     }
 
-    async fn work_off(&self, batch: Vec<Delivery>, stopping: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let Some(first) = batch.first() else { return Ok(()) };
-        let patient = first.is_durable();
-        let commands: Vec<Command> = match batch.as_slice() {
-            [only] => only.commands.as_ref().clone(),
-            several => several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect(),
+    /// Hands a batch to the database.
+    async fn begin(&self, batch: Vec<Delivery>) -> (Vec<Delivery>, Deciding<'_>) {
+        let patient = batch.first().is_some_and(Delivery::is_durable);
+        let commands = match batch.as_slice() {
+            [only] => only.commands.clone(),
+            several => {
+                Arc::new(several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect())
+            }
         };
-        match self.decide_patiently(commands, patient, stopping).await? {
+        let mut deciding: Deciding<'_> = Box::pin(self.decide_patiently(commands, patient));
+        // Polled once here, so that it is on its way; a result that is there at once is kept.
+        match poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await {
+            Poll::Ready(decided) => (batch, Box::pin(std::future::ready(decided))),
+            Poll::Pending => (batch, deciding),
+        }
+    }
+
+    fn settle(&self, batch: Vec<Delivery>, decided: Decided) {
+        match decided.outcomes {
             Ok(outcomes) => {
                 let mut outcomes = outcomes.into_iter();
                 for delivery in batch {
@@ -111,18 +181,42 @@ impl Worker {
                 }
             }
         }
+        // Whoever waits for an answer comes first.
+        self.announce(decided.committed);
+    }
+
+    fn announce(&self, committed: Vec<Committed>) {
+        for committed in committed {
+            announce(&self.committed, Some(committed));
+        }
+    }
+
+    /// A batch with deliveries that came back several times: they are decided one command at a time, in their place.
+    async fn carefully(&self, batch: Vec<Delivery>, may_strike: &mut bool) -> anyhow::Result<()> {
+        let mut calm = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            if !is_suspect(&delivery) {
+                calm.push(delivery);
+                continue;
+            }
+            self.all_at_once(std::mem::take(&mut calm)).await?;
+            self.one_by_one(delivery, may_strike).await?;
+        }
+        self.all_at_once(calm).await
+    }
+
+    async fn all_at_once(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
+        if !batch.is_empty() {
+            let (batch, deciding) = self.begin(batch).await;
+            self.settle(batch, deciding.await?);
+        }
         Ok(())
     }
 
     /// Decides the commands of a delivery that came back several times, each alone. Where that has happened too often,
     /// and to a process that has just started, the first command without an outcome is what its predecessors died of:
     /// it is put aside. One only: another one shows itself at the next start.
-    async fn one_by_one(
-        &self,
-        delivery: Delivery,
-        may_strike: &mut bool,
-        stopping: &watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    async fn one_by_one(&self, delivery: Delivery, may_strike: &mut bool) -> anyhow::Result<()> {
         tracing::warn!(
             queue = ?self.queue,
             deliveries = delivery.delivery_count,
@@ -145,7 +239,10 @@ impl Worker {
                     Err(not_taken) => tracing::error!(%not_taken, id = %command.id, "it cannot be put aside"),
                 }
             }
-            match self.decide_patiently(vec![command.clone()], delivery.is_durable(), stopping).await? {
+            let alone = Arc::new(vec![command.clone()]);
+            let decided = self.decide_patiently(alone, delivery.is_durable()).await?;
+            self.announce(decided.committed);
+            match decided.outcomes {
                 Ok(decided) => outcomes.extend(decided),
                 Err(not_taken) => {
                     delivery.settle(Err(not_taken));
@@ -160,22 +257,20 @@ impl Worker {
 
     /// The broker keeps what it delivered: while the database is out of reach, the batch waits here for it. Callers of
     /// this process are told at once instead.
-    async fn decide_patiently(
-        &self,
-        commands: Vec<Command>,
-        patient: bool,
-        stopping: &watch::Receiver<bool>,
-    ) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
-        let mut stopping = stopping.clone();
+    async fn decide_patiently(&self, commands: Arc<Vec<Command>>, patient: bool) -> anyhow::Result<Decided> {
+        let mut committed = Vec::new();
+        let mut stopping = self.stopping.clone();
         let mut wait = RETRY_WAIT;
         loop {
-            let decided = self.decide(commands.clone()).await?;
-            if decided.is_ok() || !patient {
-                return Ok(decided);
+            let outcomes = self.decide(commands.clone(), &mut committed).await?;
+            if outcomes.is_ok() || !patient {
+                return Ok(Decided { outcomes, committed });
             }
+            // What was committed of it is known by id when it comes again, but is announced now.
+            self.announce(std::mem::take(&mut committed));
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(PATIENT_WAIT_MAX),
-                () = told(&mut stopping) => return Ok(decided),
+                () = told(&mut stopping) => return Ok(Decided { outcomes, committed }),
             }
             self.beat.now();
         }
@@ -188,9 +283,12 @@ impl Worker {
     }
 
     /// Decides commands; where one of them makes the transaction fail for good, finds it by halving and decides its
-    /// neighbours.
-    async fn decide(&self, commands: Vec<Command>) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
-        let commands = Arc::new(commands);
+    /// neighbours. `committed` receives what is to be announced.
+    async fn decide(
+        &self,
+        commands: Arc<Vec<Command>>,
+        committed: &mut Vec<Committed>,
+    ) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
         let mut outcomes = Vec::with_capacity(commands.len());
         let whole = 0..commands.len();
         let mut parts = Vec::from([whole]);
@@ -201,7 +299,10 @@ impl Worker {
                 Arc::new(commands[part.clone()].to_vec())
             };
             match self.execute(slice).await {
-                Ok(decided) => outcomes.extend(decided),
+                Ok(executed) => {
+                    outcomes.extend(executed.outcomes);
+                    committed.extend(executed.committed);
+                }
                 // Nothing of this part was committed; parts before it are remembered by id when they come again.
                 Err(error) if error.is_transient() => {
                     tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
@@ -226,7 +327,7 @@ impl Worker {
         Ok(Ok(outcomes))
     }
 
-    async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Vec<Outcome>, StoreError> {
+    async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Executed, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -235,8 +336,7 @@ impl Worker {
                 Ok(executed) => {
                     self.metrics.batch(commands.len(), started.elapsed());
                     self.metrics.decided(&executed.outcomes);
-                    announce(&self.committed, executed.committed);
-                    return Ok(executed.outcomes);
+                    return Ok(executed);
                 }
                 Err(error @ StoreError::Transient(_)) if tries < TRIES_MAX => {
                     tracing::debug!(%error, tries, "trying a batch again");

@@ -24,6 +24,8 @@ pub fn position_value(position: Position) -> HeaderValue {
 /// A JSON answer with `Holdfast-Position`.
 pub fn with_position(status: StatusCode, position: Position, body: &impl Serialize) -> Response {
     let mut response = (status, Json(body)).into_response();
+    // There will be several: grown once.
+    response.headers_mut().reserve(8);
     response.headers_mut().insert(POSITION, position_value(position));
     response
 }

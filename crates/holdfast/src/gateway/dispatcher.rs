@@ -84,6 +84,7 @@ impl Dispatcher {
         if respond_async {
             self.record_pending(&commands).await?;
         }
+        let commands = Arc::new(commands);
         let published = self.publishers.of(queue).publish(commands.clone());
         let waiting = match (published, respond_async) {
             (Ok(waiting), false) => waiting,
