@@ -24,6 +24,10 @@ const DIGITS: u8 = 2;
 const REFUSED_PAUSE: Duration = Duration::from_millis(20);
 /// The pacer's shortest sleep.
 const PACE_MIN: Duration = Duration::from_micros(100);
+/// Where there is time between requests, the pacer wakes so long before one is due and then watches the clock: a sleeper
+/// wakes late, and that is not the server's time.
+const WATCH: Duration = Duration::from_micros(200);
+const WATCH_RATE_MAX: f64 = 500.0;
 
 /// What to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -114,7 +118,15 @@ impl Pace {
                 break;
             }
             let next = scheduled(self.start, rate, issued).min(self.end);
-            std::thread::sleep(next.saturating_duration_since(Instant::now()).max(PACE_MIN));
+            let left = next.saturating_duration_since(Instant::now());
+            if rate > WATCH_RATE_MAX {
+                std::thread::sleep(left.max(PACE_MIN));
+                continue;
+            }
+            std::thread::sleep(left.saturating_sub(WATCH));
+            while Instant::now() < next {
+                std::hint::spin_loop();
+            }
         }
         self.due.close();
         let taken = self.taken.load(Ordering::Relaxed);
