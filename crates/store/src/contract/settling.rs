@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::books::{check_books, whole_log};
 use super::{
-    Lab, answer, at, furnished, hold, order_in, place, place_for, receive, rejection, run, run_one, seen,
-    seen_again, sku,
+    Lab, answer, at, furnish_many, furnished, hold, order_in, place, place_for, receive, rejection, run,
+    run_one, seen, seen_again, sku,
 };
 use crate::{Database, OUTCOME_HOURS, Pending};
 
@@ -219,4 +219,25 @@ pub async fn cursors_are_kept_by_name(lab: &dyn Lab) {
     let executed =
         database.store.execute(at(1), Arc::new(vec![crate::plan::sweep()])).await.expect("executed");
     answer(&executed.outcomes[0]);
+}
+
+/// What an older version left is used on. `back` makes a database of this version one of the first.
+pub async fn check_upgrade(lab: &dyn Lab, back: &[&str]) {
+    let database = furnished(lab).await;
+    furnish_many(&database, 100).await;
+    run(&database, 1, (0..100).map(|number| place(&format!("SKU-{number}"), 1)).collect()).await;
+    let movements = movements_of_log(&database).await;
+    let head = database.store.head().await.expect("the head is read").position;
+    database.store.apply_movements(movements, head).await.expect("applied");
+    let before = listed_in_pages(&database).await;
+    database.store.close().await;
+    for statement in back {
+        lab.sql(statement).await.expect("changed back");
+    }
+    let database = lab.open().await;
+    check_books(&database).await;
+    assert_eq!(listed_in_pages(&database).await, before);
+    run(&database, 2, (0..100).map(|number| place(&format!("SKU-{number}"), 1)).collect()).await;
+    run(&database, 3, (50..100).map(|number| place(&format!("SKU-{number}"), 1)).collect()).await;
+    check_books(&database).await;
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::contract::books::check_books;
+use crate::contract::settling::check_upgrade;
 use crate::contract::{Lab, answer, at, furnish, furnish_many, place, run, run_one};
 use crate::{Database, Store, StoreError};
 
@@ -207,4 +208,16 @@ async fn what_is_recent_is_in_one_view_and_after_closing_in_the_table() {
     let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
     assert_eq!(one(allocated("stock")), 30 * 200);
     assert_eq!(one("SELECT count(*) FROM stock_recent"), 0);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_to_this_one() {
+    let back = [
+        "DROP VIEW stock_now",
+        "DROP TABLE stock_recent",
+        "DROP INDEX movements_of_sku",
+        "CREATE UNIQUE INDEX movements_of_sku ON movements (sku, position, number)",
+        "DELETE FROM schema_version WHERE version > 1",
+    ];
+    check_upgrade(&Folder::new(), &back).await;
 }

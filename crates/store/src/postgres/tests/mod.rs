@@ -9,6 +9,7 @@ use holdfast_testbed as testbed;
 
 use crate::Database;
 use crate::contract::Lab;
+use crate::contract::settling::check_upgrade;
 
 /// A database of its own on the server that these tests share. Without PostgreSQL they fail, and say how to install it.
 struct Server {
@@ -40,3 +41,13 @@ impl Lab for Server {
 }
 
 crate::contract_tests!(Server::new().await);
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_to_this_one() {
+    let back = [
+        "DROP INDEX movements_of_sku",
+        "ALTER TABLE movements ADD PRIMARY KEY (sku, position, number)",
+        "DELETE FROM schema_version WHERE version > 1",
+    ];
+    check_upgrade(&Server::new().await, &back).await;
+}
