@@ -21,5 +21,5 @@ SELECT sku, location, coalesce(counters ->> 2, on_hand), coalesce(counters ->> 3
 FROM stock LEFT JOIN newest USING (sku, location);
 
 -- The newest movements of all SKUs lie close together, however many there are.
-DROP INDEX movements_of_sku;
+DROP INDEX IF EXISTS movements_of_sku;
 CREATE UNIQUE INDEX movements_of_sku ON movements (position >> 14, sku, position, number);
