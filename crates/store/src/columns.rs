@@ -21,6 +21,10 @@ const MOVEMENT_KINDS: [MovementKind; 12] = [
     MovementKind::Return,
 ];
 
+/// Movements are indexed by stretches of the log of so many bits: a stretch is `position >> STRETCH_BITS`, in the
+/// migrations and in the queries of both databases.
+pub(crate) const STRETCH_BITS: u32 = 14;
+
 pub(crate) fn movement_kind(kind: MovementKind) -> &'static str {
     match kind {
         MovementKind::Receipt => "receipt",

@@ -17,6 +17,7 @@ use super::connection::{
 use super::pool::Pool;
 use super::settle::{HEAD, MOVEMENTS_CURSOR, pending_of, read_cursor};
 use super::write::{HOLDS, ORDERS, OUTCOMES, hold_of, order_of, remembered_of, stock_of};
+use crate::columns::STRETCH_BITS;
 use crate::{
     ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
 };
@@ -167,7 +168,7 @@ impl Reads for Postgres {
         self.reads
             .run(move |connection| async move {
                 let newest = number(read_cursor(&connection, MOVEMENTS_CURSOR).await?);
-                let (mut last, mut count) = (newest.min(before) >> 14, 1);
+                let (mut last, mut count) = (newest.min(before) >> STRETCH_BITS, 1);
                 let mut found = Vec::new();
                 while last >= 0 && found.len() < limit {
                     let first = (last - count + 1).max(0);

@@ -11,6 +11,7 @@ use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stoc
 use super::{
     Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
 };
+use crate::columns::STRETCH_BITS;
 use crate::{
     ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
 };
@@ -79,7 +80,7 @@ impl Reads for Sqlite {
                        order_id FROM movements WHERE position >> 14 = ?1 AND sku = ?2 \
                        AND (position, number) < (?3, ?4) ORDER BY position DESC, number DESC LIMIT ?5";
             let mut found = Vec::new();
-            for stretch in (0..=(newest.min(before) >> 14)).rev() {
+            for stretch in (0..=(newest.min(before) >> STRETCH_BITS)).rev() {
                 let left = (limit - found.len()) as i64;
                 let parameters = params![stretch, sku.as_str(), before, within, left];
                 found.extend(all(connection, sql, parameters, |row| movement_of(row, &sku))?);

@@ -111,18 +111,17 @@ impl RecentStock {
         last: Position,
         events: usize,
     ) -> Result<()> {
-        let mut json = Json::default();
-        let piece: Vec<_> = changed.iter().map(|((sku, _), row)| changed_row(sku, row)).collect();
-        let piece = if piece.is_empty() { None } else { Some(json.of(&piece)?) };
-        self.rows.extend(changed);
-        if self.rows.len() <= PROMPT_ROWS {
-            return self.write_all(connection, last);
-        }
-        if let Some(piece) = piece {
+        let is_rush = self.rows.len() + changed.len() > PROMPT_ROWS;
+        if is_rush && !changed.is_empty() {
+            let piece: Vec<_> = changed.iter().map(|((sku, _), row)| changed_row(sku, row)).collect();
             connection
                 .prepare_cached("INSERT INTO stock_recent (last_position, changed) VALUES (?1, ?2)")?
-                .execute(params![number(last), piece])?;
+                .execute(params![number(last), Json::default().of(&piece)?])?;
             self.has_pieces = true;
+        }
+        self.rows.extend(changed);
+        if !is_rush {
+            return self.write_all(connection, last);
         }
         let share = (self.rows.len() * events).div_ceil(ROUND_EVENTS).max(ROWS_MIN);
         self.write_share(connection, last, share)
@@ -170,18 +169,16 @@ impl RecentStock {
 }
 
 fn changed_row<'a>(sku: &'a Sku, row: &'a StockRow) -> Changed<&'a str, &'a str> {
-    let StockRow { location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point } =
-        row;
     Changed(
         sku.as_str(),
-        location.as_str(),
-        *on_hand,
-        *held,
-        *allocated,
-        *unavailable,
-        *safety_stock,
-        *incoming,
-        *reorder_point,
+        row.location.as_str(),
+        row.on_hand,
+        row.held,
+        row.allocated,
+        row.unavailable,
+        row.safety_stock,
+        row.incoming,
+        row.reorder_point,
     )
 }
 

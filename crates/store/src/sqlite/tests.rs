@@ -191,12 +191,9 @@ async fn what_is_recent_is_in_one_view_and_after_closing_in_the_table() {
     let count = |sql: &'static str| {
         sqlite.read(move |connection| Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?))
     };
-    let allocated = |table: &str| match table {
-        "stock" => "SELECT sum(allocated) FROM stock",
-        _view => "SELECT sum(allocated) FROM stock_now",
-    };
-    assert_eq!(count(allocated("stock_now")).await.expect("read"), 30 * 200);
-    let behind = count(allocated("stock")).await.expect("read");
+    const IN_TABLE: &str = "SELECT sum(allocated) FROM stock";
+    assert_eq!(count("SELECT sum(allocated) FROM stock_now").await.expect("read"), 30 * 200);
+    let behind = count(IN_TABLE).await.expect("read");
     assert!(behind < 30 * 200, "not every row is written with its batch: {behind}");
     assert!(behind > 0, "some are");
     let pieces = count("SELECT count(*) FROM stock_recent").await.expect("read");
@@ -206,8 +203,28 @@ async fn what_is_recent_is_in_one_view_and_after_closing_in_the_table() {
 
     let connection = Connection::open(folder.file()).expect("opened");
     let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
-    assert_eq!(one(allocated("stock")), 30 * 200);
+    assert_eq!(one(IN_TABLE), 30 * 200);
     assert_eq!(one("SELECT count(*) FROM stock_recent"), 0);
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_is_copied_while_commits_go_on() {
+    const COMMITS: usize = 200;
+    const BYTES: usize = 1 << 20;
+    let folder = Folder::new();
+    let (sqlite, _database) = folder.open_inside().await;
+    let ahead = folder.file().with_extension("db-wal");
+    let mut longest = 0;
+    for _ in 0..COMMITS {
+        let put = sqlite.write(move |writer| {
+            let sql = "INSERT INTO notes (name, body, at) VALUES ('large', ?1, 0) \
+                       ON CONFLICT (name) DO UPDATE SET body = excluded.body";
+            Ok(writer.connection.execute(sql, ["x".repeat(BYTES)])?)
+        });
+        assert_eq!(put.await.expect("written"), 1);
+        longest = longest.max(std::fs::metadata(&ahead).expect("it is there").len());
+    }
+    assert!(longest < (COMMITS * BYTES / 2) as u64, "it begins anew, and does not keep it all: {longest}");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The writing connection, and what it is for: deciding a batch in one transaction.
 //!
-//! The items and stock that a batch loaded stay in memory for the next one, and so does the stock
-//! that is not in its table yet. They are true exactly as long as the log's head is where this writer left it, which each transaction checks
-//! first.
+//! The items and stock that a batch loaded stay in memory for the next one, and so does the stock that is not in its
+//! table yet. They are true exactly as long as the log's head is where this writer left it, which each transaction
+//! checks first.
 
 use std::sync::Arc;
 
