@@ -126,19 +126,18 @@ impl Desk {
     /// the database does not wait for them. Returns a batch that is not for this, if there is one.
     async fn work_off(
         &self,
-        batch: Vec<Delivery>,
+        mut batch: Vec<Delivery>,
         consumer: &mut Consumer,
         limit: usize,
     ) -> anyhow::Result<Option<Vec<Delivery>>> {
-        let (mut batch, mut deciding) = self.begin(batch).await;
+        let mut deciding = self.begin(&batch).await;
         loop {
             let decided = deciding.await?;
             let waiting = if *self.stopping.borrow() { None } else { consumer.ready(limit) };
             match waiting {
                 Some(waiting) if !waiting.iter().any(is_suspect) => {
-                    let (next, begun) = self.begin(waiting).await;
-                    self.settle(std::mem::replace(&mut batch, next), decided);
-                    deciding = begun;
+                    deciding = self.begin(&waiting).await;
+                    self.settle(std::mem::replace(&mut batch, waiting), decided);
                 }
                 other => {
                     self.settle(batch, decided);
@@ -150,9 +149,9 @@ impl Desk {
     }
 
     /// Hands a batch to the database.
-    async fn begin(&self, batch: Vec<Delivery>) -> (Vec<Delivery>, Deciding<'_>) {
+    async fn begin<'a>(&'a self, batch: &[Delivery]) -> Deciding<'a> {
         let patient = batch.first().is_some_and(Delivery::is_durable);
-        let commands = match batch.as_slice() {
+        let commands = match batch {
             [only] => only.commands.clone(),
             several => {
                 Arc::new(several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect())
@@ -161,8 +160,8 @@ impl Desk {
         let mut deciding: Deciding<'_> = Box::pin(self.decide_patiently(commands, patient));
         // Polled once here, so that it is on its way; a result that is there at once is kept.
         match poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await {
-            Poll::Ready(decided) => (batch, Box::pin(std::future::ready(decided))),
-            Poll::Pending => (batch, deciding),
+            Poll::Ready(decided) => Box::pin(std::future::ready(decided)),
+            Poll::Pending => deciding,
         }
     }
 
@@ -207,8 +206,8 @@ impl Desk {
 
     async fn all_at_once(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
         if !batch.is_empty() {
-            let (batch, deciding) = self.begin(batch).await;
-            self.settle(batch, deciding.await?);
+            let decided = self.begin(&batch).await.await?;
+            self.settle(batch, decided);
         }
         Ok(())
     }
