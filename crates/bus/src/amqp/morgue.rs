@@ -114,7 +114,10 @@ impl Morgue {
             corpse.properties(),
         );
         let confirmed = async { publishing.await?.await }.await.map_err(|error| plain(&error))?;
-        *place = Some((line.number, channel));
+        // One that refuses may go on doing so for as long as it lives.
+        if confirmed != Confirmation::Nack(None) {
+            *place = Some((line.number, channel));
+        }
         match confirmed {
             Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -27,6 +28,10 @@ const UNCONFIRMED_MAX: usize = 64;
 /// there are enough for another envelope to be worth it.
 const EAGER_ENVELOPES: usize = 2;
 const WORTHWHILE_COMMANDS: usize = 64;
+/// How long everything may be refused on a channel before another one takes its place. RabbitMQ 3.10 asks the leader that
+/// a quorum queue had when the channel first published to it: where that was a node that had just died, the channel
+/// refuses everything for as long as it lives, whoever leads by then.
+const REFUSED_MAX: Duration = Duration::from_millis(250);
 
 /// Hands commands to one queue of the broker.
 #[derive(Clone)]
@@ -103,6 +108,35 @@ pub(super) async fn run(
     room.shut(&NotTaken::Stopping);
 }
 
+/// Where envelopes leave.
+struct Exit {
+    channel: Channel,
+    /// Since when nothing was taken that left here.
+    refused_since: Option<Instant>,
+}
+
+impl Exit {
+    async fn open(shared: &Shared, line: &Line) -> Result<Self, String> {
+        let channel = shared.publishing.over(line, confirming(line)).await.ok_or("it was closed")?;
+        Ok(Self { channel: channel.map_err(|error| plain(&error))?, refused_since: None })
+    }
+
+    async fn close(&self, shared: &Shared, line: &Line, why: &str) {
+        drop(shared.publishing.over(line, self.channel.close(CLOSED, why.into())).await);
+    }
+
+    fn is_stale(&self) -> bool {
+        self.refused_since.is_some_and(|since| since.elapsed() >= REFUSED_MAX)
+    }
+
+    fn note(&mut self, answered: &Answered) {
+        match answered.said {
+            Ok(Confirmation::Nack(None)) => drop(self.refused_since.get_or_insert_with(Instant::now)),
+            _ => self.refused_since = None,
+        }
+    }
+}
+
 /// What the broker said of one envelope.
 struct Answered {
     id: u64,
@@ -117,8 +151,7 @@ async fn session(
     room: &Room,
     closing: &mut watch::Receiver<bool>,
 ) -> Result<(), String> {
-    let channel = shared.publishing.over(line, confirming(line)).await.ok_or("it was closed")?;
-    let channel = channel.map_err(|error| plain(&error))?;
+    let mut exit = Exit::open(shared, line).await?;
     let mut link = shared.publishing.state.clone();
     let mut address = shared.reply_address.clone();
     let mut unconfirmed = FuturesUnordered::new();
@@ -141,17 +174,24 @@ async fn session(
                 if !is_last_call {
                     room.open();
                 }
-                while may_send(unconfirmed.len(), room.commands()) {
+                if exit.is_stale() && unconfirmed.is_empty() {
+                    tracing::debug!(?queue, "the broker refuses everything; trying another channel");
+                    exit.close(shared, line, "it refuses everything").await;
+                    exit = Exit::open(shared, line).await?;
+                }
+                while !exit.is_stale() && may_send(unconfirmed.len(), room.commands()) {
                     let Some(packed) = room.pack() else { break };
                     let Packed { body, routing_key, parts } = packed;
                     let id = shared.waiters.add(parts);
                     in_doubt.insert(id);
-                    let mut sent = Box::pin(send(shared, &channel, id, body, routing_key, reply_to.clone()));
+                    let mut sent =
+                        Box::pin(send(shared, exit.channel.clone(), id, body, routing_key, reply_to.clone()));
                     // Polled once here, so that envelopes leave in the order in which they were packed.
                     match begun(&mut sent).await {
                         Poll::Pending => unconfirmed.push(sent),
                         Poll::Ready(answered) => {
                             in_doubt.remove(&answered.id);
+                            exit.note(&answered);
                             lost = settle(shared, queue, answered).await;
                         }
                     }
@@ -159,13 +199,14 @@ async fn session(
             }
         }
         if is_last_call && unconfirmed.is_empty() && room.groups() == 0 {
-            drop(shared.publishing.over(line, channel.close(CLOSED, "the process stops".into())).await);
+            exit.close(shared, line, "the process stops").await;
             return Ok(());
         }
         tokio::select! {
             () = room.arrived() => {}
             Some(answered) = unconfirmed.next() => {
                 in_doubt.remove(&answered.id);
+                exit.note(&answered);
                 lost = settle(shared, queue, answered).await;
             }
             _ = link.changed() => {}
@@ -190,7 +231,7 @@ fn may_send(unconfirmed: usize, commands: usize) -> bool {
 
 async fn send(
     shared: &Shared,
-    channel: &Channel,
+    channel: Channel,
     id: u64,
     body: Vec<u8>,
     routing_key: &'static str,

@@ -65,6 +65,7 @@ async fn alone(table: &mut Table) {
 async fn replicated(table: &mut Table) {
     let shop = Arc::new(Shop::replicated().await);
     table.run("replicated broker killed", &shop, clusters::one_node_of_three_is_killed).await;
+    table.run("replicated brokers killed", &shop, clusters::two_nodes_of_three_are_killed).await;
     table.run("replicated database killed", &shop, clusters::the_standby_is_promoted).await;
 }
 
