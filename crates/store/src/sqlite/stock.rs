@@ -10,7 +10,6 @@ use std::ops::Bound;
 
 use holdfast_domain::{LocationCode, Position, Sku, StockRow};
 use rusqlite::{Connection, params};
-use serde::{Deserialize, Serialize};
 
 use super::write::Json;
 use super::{all, from_json, number, text};
@@ -38,30 +37,20 @@ pub(super) struct RecentStock {
     has_pieces: bool,
 }
 
-/// A row within a piece.
-#[derive(Serialize, Deserialize)]
-struct Changed<S, L>(S, L, i64, i64, i64, i64, i64, i64, i64);
+/// A row as it stands within a piece, and as the statements take it: SKU, location, and the counters as in the table.
+type Columns<S, L> = (S, L, i64, i64, i64, i64, i64, i64, i64);
 
 impl RecentStock {
     /// What is recent at `head`, the log's.
     pub(super) fn read(connection: &Connection, head: Position) -> Result<Self> {
         let mut rows = BTreeMap::new();
         let pieces = all(connection, "SELECT changed FROM stock_recent ORDER BY last_position", [], |row| {
-            from_json::<Vec<Changed<Sku, LocationCode>>>("recent stock", text(row, 0)?)
+            from_json::<Vec<Columns<Sku, LocationCode>>>("recent stock", text(row, 0)?)
         })?;
         let has_pieces = !pieces.is_empty();
-        for Changed(
-            sku,
-            location,
-            on_hand,
-            held,
-            allocated,
-            unavailable,
-            safety_stock,
-            incoming,
-            reorder_point,
-        ) in pieces.into_iter().flatten()
-        {
+        for columns in pieces.into_iter().flatten() {
+            let (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point) =
+                columns;
             let row = StockRow {
                 location: location.clone(),
                 on_hand,
@@ -113,7 +102,7 @@ impl RecentStock {
     ) -> Result<()> {
         let is_rush = self.rows.len() + changed.len() > PROMPT_ROWS;
         if is_rush && !changed.is_empty() {
-            let piece: Vec<_> = changed.iter().map(|((sku, _), row)| changed_row(sku, row)).collect();
+            let piece: Vec<_> = changed.iter().map(|((sku, _), row)| columns(sku, row)).collect();
             connection
                 .prepare_cached("INSERT INTO stock_recent (last_position, changed) VALUES (?1, ?2)")?
                 .execute(params![number(last), Json::default().of(&piece)?])?;
@@ -168,8 +157,8 @@ impl RecentStock {
     }
 }
 
-fn changed_row<'a>(sku: &'a Sku, row: &'a StockRow) -> Changed<&'a str, &'a str> {
-    Changed(
+fn columns<'a>(sku: &'a Sku, row: &'a StockRow) -> Columns<&'a str, &'a str> {
+    (
         sku.as_str(),
         row.location.as_str(),
         row.on_hand,
@@ -199,15 +188,5 @@ pub(super) fn insert(connection: &Connection, sku: &Sku, row: &StockRow) -> Resu
 }
 
 fn execute(connection: &Connection, sql: &str, sku: &Sku, row: &StockRow) -> Result<usize> {
-    Ok(connection.prepare_cached(sql)?.execute(params![
-        sku.as_str(),
-        row.location.as_str(),
-        row.on_hand,
-        row.held,
-        row.allocated,
-        row.unavailable,
-        row.safety_stock,
-        row.incoming,
-        row.reorder_point,
-    ])?)
+    Ok(connection.prepare_cached(sql)?.execute(columns(sku, row))?)
 }
