@@ -130,10 +130,10 @@ impl Exit {
     }
 
     fn note(&mut self, answered: &Answered) {
-        match answered.said {
-            Ok(Confirmation::Nack(None)) => drop(self.refused_since.get_or_insert_with(Instant::now)),
-            _ => self.refused_since = None,
-        }
+        self.refused_since = match answered.said {
+            Ok(Confirmation::Nack(None)) => self.refused_since.or_else(|| Some(Instant::now())),
+            _ => None,
+        };
     }
 }
 
