@@ -121,6 +121,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             Role::Gateway => {
                 tasks.follow("gateway's heartbeat", beat(Role::Gateway));
                 let (model, statistics) = (ReadModel::new(), Arc::new(Stats::default()));
+                database.store.look_up_in(model.clone()).await?;
                 let reads = || database.reads.clone();
                 tasks.follow(
                     "follower",

@@ -290,8 +290,22 @@ pub trait Store: Send + Sync {
     /// Copies the whole database into a new file, live. PostgreSQL says that its own tools do this.
     async fn backup(&self, target: &Path) -> Result<()>;
 
+    /// Lets the writer take from `image` what it has not at hand, as far as it is sure that nothing has changed since.
+    /// A database that is quick to look things up in all at once has no use for it.
+    async fn look_up_in(&self, _image: Arc<dyn Image>) -> Result<()> {
+        Ok(())
+    }
+
     /// Waits for what is under way and closes; later calls fail.
     async fn close(&self);
+}
+
+/// Items and stock as this process knows them from following the log.
+pub trait Image: Send + Sync {
+    /// Every event up to here is in it.
+    fn position(&self) -> Position;
+    /// The SKU after these events, and perhaps after some that were committed later. `None` says nothing.
+    fn sku(&self, sku: &Sku) -> Option<SkuState>;
 }
 
 /// The read side of the database.

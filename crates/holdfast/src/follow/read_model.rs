@@ -11,7 +11,7 @@ use holdfast_domain::event::CounterDelta;
 use holdfast_domain::{
     Event, Item, ItemStatus, Location, LocationCode, Position, Recorded, Sku, SkuState, StockRow, Timestamp,
 };
-use holdfast_store::{Committed, Snapshot};
+use holdfast_store::{Committed, Image, Snapshot};
 use serde::Serialize;
 use tokio::sync::{Semaphore, broadcast, watch};
 
@@ -596,6 +596,16 @@ impl ReadModel {
 
     pub fn summary(&self) -> Summary {
         read(&self.lists).summary
+    }
+}
+
+impl Image for ReadModel {
+    fn position(&self) -> Position {
+        self.position()
+    }
+
+    fn sku(&self, sku: &Sku) -> Option<SkuState> {
+        self.entry(sku).map(|entry| read(&entry.state).sku.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::write::{End, Json, Writer, append, remember, write_touched};
 use super::{Sqlite, all, first, from_json, number, position, read_head, text, timestamp};
 use crate::columns::{ends, numbered};
-use crate::{Executed, Head, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
+use crate::{Executed, Head, Image, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
 /// The cursor of the movements projection.
 pub(super) const MOVEMENTS_CURSOR: &str = "movements";
@@ -105,6 +105,14 @@ impl Store for Sqlite {
         tokio::task::spawn_blocking(move || backup(&from, &to))
             .await
             .map_err(|error| StoreError::Other(format!("the backup broke off: {error}")))?
+    }
+
+    async fn look_up_in(&self, image: Arc<dyn Image>) -> Result<()> {
+        self.write(move |writer| {
+            writer.look_up_in(image);
+            Ok(())
+        })
+        .await
     }
 
     async fn close(&self) {

@@ -137,17 +137,15 @@ impl RecentStock {
 
     fn write_share(&mut self, connection: &Connection, last: Position, share: usize) -> Result<()> {
         let from = self.written.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let places = self.rows.range((from, Bound::Unbounded)).map(|(place, _)| place);
-        let some: Vec<Place> = places.take(share).cloned().collect();
-        for place in &some {
-            if let Some(row) = self.rows.remove(place) {
-                update(connection, &place.0, &row)?;
-            }
+        let mut some = 0;
+        for (place, row) in self.rows.extract_if((from, Bound::Unbounded), |_, _| true).take(share) {
+            update(connection, &place.0, &row)?;
+            self.written = Some(place);
+            some += 1;
         }
         self.at = last;
-        if some.len() == share {
-            self.written = some.into_iter().next_back();
-        } else {
+        if some < share {
+            self.written = None;
             self.complete = std::mem::replace(&mut self.began, last);
         }
         let sql = "DELETE FROM stock_recent WHERE last_position IN (SELECT last_position FROM stock_recent \

@@ -1,17 +1,19 @@
 //! The contract, and what only SQLite can be asked: files, locks and full disks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use holdfast_domain::{Position, Sku, SkuState};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::contract::books::check_books;
 use crate::contract::settling::check_upgrade;
-use crate::contract::{Lab, answer, at, furnish, furnish_many, place, run, run_one};
-use crate::{Database, Store, StoreError};
+use crate::contract::{Lab, answer, at, furnish, furnish_many, place, rejection, run, run_one};
+use crate::{Database, Image, Snapshot, Store, StoreError};
 
 struct Folder(TempDir);
 
@@ -205,6 +207,55 @@ async fn what_is_recent_is_in_one_view_and_after_closing_in_the_table() {
     let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("read");
     assert_eq!(one(IN_TABLE), 30 * 200);
     assert_eq!(one("SELECT count(*) FROM stock_recent"), 0);
+}
+
+/// An image that counts how often it is looked at.
+struct Counted {
+    snapshot: Mutex<Snapshot>,
+    found: AtomicUsize,
+}
+
+impl Image for Counted {
+    fn position(&self) -> Position {
+        self.snapshot.lock().expect("whole").position
+    }
+
+    fn sku(&self, sku: &Sku) -> Option<SkuState> {
+        let snapshot = self.snapshot.lock().expect("whole");
+        let state = snapshot.skus.iter().find(|state| state.item.sku == *sku)?;
+        self.found.fetch_add(1, Ordering::Relaxed);
+        Some(state.clone())
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_looked_at_only_while_it_is_surely_true() {
+    let folder = Folder::new();
+    let database = folder.open().await;
+    furnish(&database).await;
+    database.store.close().await;
+
+    let (database, other) = (folder.open().await, folder.open().await);
+    let snapshot = database.reads.snapshot().await.expect("read");
+    let image = Arc::new(Counted { snapshot: Mutex::new(snapshot), found: AtomicUsize::new(0) });
+    database.store.look_up_in(image.clone()).await.expect("told");
+    let found = || image.found.load(Ordering::Relaxed);
+    for turn in 0..2 {
+        answer(&run_one(&database, turn, &place("WATCH", 1)).await);
+        assert_eq!(found(), 1, "the second time it is at hand");
+    }
+
+    answer(&run_one(&other, 2, &place("STRAP", 1_000)).await);
+    rejection(&run_one(&database, 3, &place("STRAP", 1)).await);
+    answer(&run_one(&database, 4, &place("WATCH", 1)).await);
+    assert_eq!(found(), 1, "it does not know what another process did");
+
+    answer(&run_one(&other, 5, &place("WATCH", 11)).await);
+    *image.snapshot.lock().expect("whole") = database.reads.snapshot().await.expect("read");
+    answer(&run_one(&database, 6, &place("WATCH", 1)).await);
+    assert_eq!(found(), 2, "it has seen all of that");
+    rejection(&run_one(&database, 7, &place("WATCH", 1)).await);
+    check_books(&database).await;
 }
 
 #[tokio::test]

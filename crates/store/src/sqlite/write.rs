@@ -2,7 +2,8 @@
 //!
 //! The items and stock that a batch loaded stay in memory for the next one, and so does the stock that is not in its
 //! table yet. They are true exactly as long as the log's head is where this writer left it, which each transaction
-//! checks first.
+//! checks first. What is not in memory has not changed since the ledger there was new: an image of items and stock that
+//! has seen the log up to then is as true as the tables, and nearer.
 
 use std::sync::Arc;
 
@@ -15,13 +16,16 @@ use uuid::Uuid;
 use super::stock::{self, RecentStock};
 use super::{all, bytes, first, from_json, id, number, read_head, text};
 use crate::plan::{self, Kept, Plan, Remembered};
-use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Place, Result, StoreError};
+use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
     pub(super) connection: Connection,
     kept: Option<Kept>,
+    /// Where the log ended when the ledger that is kept was new: whatever changed since is in that ledger.
+    began: Position,
     recent: Option<RecentStock>,
+    image: Option<Arc<dyn Image>>,
 }
 
 /// Whether a transaction has something to keep.
@@ -33,7 +37,11 @@ pub(super) enum End {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, kept: None, recent: None }
+        Self { connection, kept: None, began: Position(0), recent: None, image: None }
+    }
+
+    pub(super) fn look_up_in(&mut self, image: Arc<dyn Image>) {
+        self.image = Some(image);
     }
 
     /// One transaction around `body`: the writer's lock is taken first, and any error undoes everything.
@@ -43,14 +51,22 @@ impl Writer {
 
     /// Decides and records a batch.
     pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        let Self { connection, kept: last_kept, recent: last_recent } = self;
+        let Self { connection, kept: last_kept, began, recent: last_recent, image } = self;
         let (executed, kept, recent) = transaction(connection, |connection| {
             let head = read_head(connection)?;
             let now = clock.max(head.decided_at);
             // Taken out, so that any error leaves nothing behind.
             let (mut recent, is_alone) = recent_stock(connection, last_recent.take(), &head)?;
-            let mut ledger = start(connection, last_kept.take(), &head, now)?;
-            load(connection, &mut ledger, &recent, commands)?;
+            let mut ledger = match last_kept.take().and_then(|kept| kept.at(&head, now)) {
+                Some(ledger) => ledger,
+                None => {
+                    *began = head.position;
+                    new_ledger(connection, now)?
+                }
+            };
+            let image = image.as_deref().filter(|image| image.position() >= *began);
+            let shelves = Shelves { connection, recent: &recent, image };
+            load(&shelves, &mut ledger, commands)?;
             let known = load_outcomes(connection, &plan::outcome_keys(commands))?;
             let plan = plan::plan(&mut ledger, head.position, commands, known);
             let settles = settle_pending(connection, commands)?;
@@ -132,11 +148,8 @@ fn recent_stock(
     }
 }
 
-/// The ledger of the last batch if it is still true and not too large, else a new one with the locations.
-fn start(connection: &Connection, kept: Option<Kept>, head: &Head, now: Timestamp) -> Result<Ledger> {
-    if let Some(ledger) = kept.and_then(|kept| kept.at(head, now)) {
-        return Ok(ledger);
-    }
+/// Only the locations are in it.
+fn new_ledger(connection: &Connection, now: Timestamp) -> Result<Ledger> {
     let mut ledger = Ledger::new(now);
     for location in
         all(connection, "SELECT body FROM locations", [], |row| from_json("a location", text(row, 0)?))?
@@ -147,18 +160,13 @@ fn start(connection: &Connection, kept: Option<Kept>, head: &Head, now: Timestam
 }
 
 /// Loads what the commands name, the holds that are due, and the SKUs of all of these.
-fn load(
-    connection: &Connection,
-    ledger: &mut Ledger,
-    recent: &RecentStock,
-    commands: &[Command],
-) -> Result<()> {
+fn load(shelves: &Shelves<'_>, ledger: &mut Ledger, commands: &[Command]) -> Result<()> {
     let keys = plan::keys(commands);
-    load_due(connection, ledger)?;
-    load_claims(connection, ledger, &keys.claims)?;
-    load_skus(connection, ledger, recent, &keys.skus)?;
+    load_due(shelves.connection, ledger)?;
+    load_claims(shelves.connection, ledger, &keys.claims)?;
+    shelves.load_skus(ledger, &keys.skus)?;
     let of_claims = ledger.skus_of_claims();
-    load_skus(connection, ledger, recent, &of_claims)
+    shelves.load_skus(ledger, &of_claims)
 }
 
 fn load_due(connection: &Connection, ledger: &mut Ledger) -> Result<()> {
@@ -210,32 +218,41 @@ pub(super) fn hold_of(row: &Row<'_>) -> Result<Hold> {
     Ok(Hold { fingerprint: Fingerprint(bytes(row, 1)?), ..hold })
 }
 
-fn load_skus(
-    connection: &Connection,
-    ledger: &mut Ledger,
-    recent: &RecentStock,
-    skus: &HashSet<Sku>,
-) -> Result<()> {
-    for sku in skus {
-        if ledger.has_sku(sku) {
-            continue;
+/// Where items and stock are looked up.
+struct Shelves<'a> {
+    connection: &'a Connection,
+    recent: &'a RecentStock,
+    /// Only if it is true of all that is not in the ledger.
+    image: Option<&'a dyn Image>,
+}
+
+impl Shelves<'_> {
+    fn load_skus(&self, ledger: &mut Ledger, skus: &HashSet<Sku>) -> Result<()> {
+        for sku in skus {
+            if !ledger.has_sku(sku) {
+                ledger.put_sku(sku.clone(), self.find(sku)?);
+            }
         }
-        let item = first(connection, "SELECT body FROM items WHERE sku = ?1", [sku.as_str()], |row| {
+        Ok(())
+    }
+
+    fn find(&self, sku: &Sku) -> Result<Option<SkuState>> {
+        let Some(state) = self.image.and_then(|image| image.sku(sku)) else { return self.read(sku) };
+        debug_assert_eq!(Some(&state), self.read(sku)?.as_ref(), "the image is what the tables say");
+        Ok(Some(state))
+    }
+
+    fn read(&self, sku: &Sku) -> Result<Option<SkuState>> {
+        let item = first(self.connection, "SELECT body FROM items WHERE sku = ?1", [sku.as_str()], |row| {
             from_json("an item", text(row, 0)?)
         })?;
-        let state = match item {
-            None => None,
-            Some(item) => {
-                let sql = "SELECT location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
-                           reorder_point FROM stock WHERE sku = ?1 ORDER BY location";
-                let mut stock = all(connection, sql, [sku.as_str()], |row| stock_of(row, 0))?;
-                recent.correct(sku, &mut stock);
-                Some(SkuState { item: Arc::new(item), stock })
-            }
-        };
-        ledger.put_sku(sku.clone(), state);
+        let Some(item) = item else { return Ok(None) };
+        let sql = "SELECT location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
+                   FROM stock WHERE sku = ?1 ORDER BY location";
+        let mut stock = all(self.connection, sql, [sku.as_str()], |row| stock_of(row, 0))?;
+        self.recent.correct(sku, &mut stock);
+        Ok(Some(SkuState { item: Arc::new(item), stock }))
     }
-    Ok(())
 }
 
 /// From the eight columns of a stock row, the first of which (`location`) is column `from`.
