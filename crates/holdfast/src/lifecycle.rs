@@ -2,11 +2,13 @@
 //! decided, then the followers end. A task that fails ends the process: whoever supervises it starts it again.
 
 use std::future::Future;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How long each stage may take when stopping; together less than the 10 s that are promised.
@@ -33,6 +35,29 @@ impl Stage {
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
         self.tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// On a thread of its own: it does not queue with thousands of requests for its turn.
+    fn spawn_apart(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let (mut end, ended) = oneshot::channel();
+        let runtime = Handle::current();
+        let body = move || {
+            runtime.block_on(async move {
+                let result = tokio::select! {
+                    result = task => result,
+                    // Nobody waits for it any more.
+                    () = end.closed() => return,
+                };
+                drop(end.send(result));
+            });
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(body).context("a thread cannot be started")?;
+        self.spawn(name, async move { ended.await.unwrap_or_else(|_| Err(anyhow!("it panicked"))) });
+        Ok(())
     }
 
     /// Tells its tasks to end and waits for them, but not for ever.
@@ -97,6 +122,15 @@ impl Tasks {
         self.work.spawn(name, task);
     }
 
+    /// Work that many requests wait for.
+    pub fn work_apart(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        self.work.spawn_apart(name, task)
+    }
+
     /// Followers have nothing to fail at: what they cannot read now they read later.
     pub fn follow(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.follow.spawn(name, async move {
@@ -124,5 +158,32 @@ impl Tasks {
             Some(Ok((name, Err(error)))) => Err(error.context(format!("task {name} failed"))),
             Some(Err(panicked)) => Err(anyhow!("a task panicked: {panicked}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_on_a_thread_of_its_own_ends_the_process() {
+        let mut tasks = Tasks::new().expect("signals can be caught");
+        tasks.work_apart("orders", async { panic!("on purpose") }).expect("it starts");
+        let error = tasks.run_until_stopped().await.expect_err("it failed");
+        assert_eq!(format!("{error:#}"), "task orders failed: it panicked");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_in_time_is_dropped_also_on_a_thread_of_its_own() {
+        let mut stage = Stage::new();
+        let (held, dropped) = oneshot::channel::<()>();
+        let stuck = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        stage.spawn_apart("stuck", stuck).expect("it starts");
+        stage.end("test", Duration::from_millis(20)).await;
+        let gone = tokio::time::timeout(Duration::from_secs(10), dropped).await;
+        gone.expect("the task is dropped").expect_err("and nothing was sent");
     }
 }

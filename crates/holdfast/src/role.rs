@@ -162,7 +162,8 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 println!("listening on {address}");
             }
             Role::Orders => {
-                tasks.work("orders", worker(CommandQueue::Orders, Role::Orders).run(tasks.draining()));
+                let orders = worker(CommandQueue::Orders, Role::Orders);
+                tasks.work_apart("orders", orders.run(tasks.draining()))?;
                 tasks.work("sweep", worker::sweep(database.clone(), decided.clone(), tasks.draining()));
             }
             Role::Items => {
