@@ -1,12 +1,13 @@
 //! Who calls, and what a route lets in. Access is declared where the route is; a handler that asks for its
 //! [`Caller`] on a route without a declaration gets 403: denied is the default.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
+use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use holdfast_domain::{Actor, Role};
 use holdfast_store::accounts::PrincipalKind;
@@ -84,24 +85,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What stands before a route.
-pub struct Gate {
-    pub state: AppState,
+/// A handler behind its gate, which finds out who calls and lets in whom the route allows. The gate is no layer: that
+/// would cost each request a box and a copy of everything that lies within.
+#[derive(Clone)]
+pub struct Gated<H> {
     pub access: Access,
     pub times: Arc<RouteTimes>,
+    pub handler: H,
 }
 
-/// The layer behind every route: finds out who calls and lets in whom the route allows.
-pub async fn enforce(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let mut response = match identify(&gate.state, gate.access, request.method(), request.headers()).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
-    };
-    response.extensions_mut().insert(gate.times.clone());
-    response
+impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Gated<H> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, mut request: Request, state: AppState) -> Self::Future {
+        Box::pin(async move {
+            let mut response = match identify(&state, self.access, request.method(), request.headers()).await
+            {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    self.handler.call(request, state).await
+                }
+                Err(problem) => problem.into_response(),
+            };
+            response.extensions_mut().insert(self.times);
+            response
+        })
+    }
 }
 
 async fn identify(

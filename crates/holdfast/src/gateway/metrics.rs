@@ -273,7 +273,7 @@ async fn get_metrics(State(state): State<AppState>) -> Response {
 }
 
 pub fn routes(routes: Routes) -> Routes {
-    routes.beside("/metrics", Access::Public, get(get_metrics))
+    routes.beside("/metrics", Access::Public, get_metrics)
 }
 
 /// `/metrics` and `/health` on an address of their own, for processes of any role.

@@ -35,9 +35,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
-use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{MethodRouter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use holdfast_bus::amqp::DeadLetters;
 use holdfast_store::Database;
 
@@ -46,7 +46,7 @@ use crate::follow::read_model::ReadModel;
 use crate::follow::stats::Stats;
 use crate::instance::Instance;
 use crate::monitor::Board;
-use caller::{Access, Gate};
+use caller::{Access, Gated};
 use dispatcher::Dispatcher;
 use metrics::RouteTimes;
 pub use metrics::observability;
@@ -95,15 +95,19 @@ impl Routes {
         T: 'static,
     {
         let (path, filter) = (operation.path(), operation.filter());
-        let mut routes = self.guarded(path, access, on(filter, handler));
+        let mut routes = self.guarded(path, access, filter, handler);
         routes.described.push((access, operation));
         routes
     }
 
     /// Adds what is no operation of its own: the API's description, and paths that another operation describes.
-    pub fn beside(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
+    pub fn beside<H, T>(mut self, path: &str, access: Access, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
         self.undescribed.push(path.to_owned());
-        self.guarded(path, access, methods)
+        self.guarded(path, access, MethodFilter::GET, handler)
     }
 
     /// Adds what knows nobody: files. Nothing behind it may ask for its caller.
@@ -117,13 +121,15 @@ impl Routes {
         self
     }
 
-    /// Adds methods of a path under one access rule. The same path may come again with another rule for other
-    /// methods.
-    fn guarded(mut self, path: &str, access: Access, methods: MethodRouter<AppState>) -> Self {
-        if let Some(state) = self.state.clone() {
-            let times = state.metrics.route(path);
-            let layer = from_fn_with_state(Arc::new(Gate { state, access, times }), caller::enforce);
-            self.router = self.router.route(path, methods.route_layer(layer));
+    /// Adds a method of a path. The same path may come again with another rule for another method.
+    fn guarded<H, T>(mut self, path: &str, access: Access, filter: MethodFilter, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        if let Some(state) = &self.state {
+            let gated = Gated { access, times: state.metrics.route(path), handler };
+            self.router = self.router.route(path, on(filter, gated));
         }
         self
     }

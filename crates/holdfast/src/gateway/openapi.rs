@@ -8,7 +8,6 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::caller::Access;
@@ -91,10 +90,10 @@ pub fn routes(routes: Routes) -> Routes {
     let script = async || text("text/javascript; charset=utf-8", SCRIPT);
     let style = async || text("text/css; charset=utf-8", STYLE);
     routes
-        .beside("/openapi.json", Access::Public, get(async || text("application/json", document())))
-        .beside("/docs", Access::Public, get(page))
-        .beside("/docs/docs.js", Access::Public, get(script))
-        .beside("/docs/docs.css", Access::Public, get(style))
+        .beside("/openapi.json", Access::Public, async || text("application/json", document()))
+        .beside("/docs", Access::Public, page)
+        .beside("/docs/docs.js", Access::Public, script)
+        .beside("/docs/docs.css", Access::Public, style)
 }
 
 #[cfg(test)]

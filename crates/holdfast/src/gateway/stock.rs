@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use holdfast_domain::command::{
     AdjustStock, ChangeIncoming, CountStock, MoveUnavailable, ReceiveStock, SetLevels, TransferStock,
 };
@@ -132,7 +131,7 @@ pub fn routes(routes: Routes) -> Routes {
         let read = async move |State(state): State<AppState>, at_least: AtLeast, query: Query<OneQuery>| {
             one(State(state), at_least, Path(name.to_owned()), query).await
         };
-        routes.beside(&format!("/v1/stock/{name}"), Access::StaffOrService, get(read))
+        routes.beside(&format!("/v1/stock/{name}"), Access::StaffOrService, read)
     })
 }
 
