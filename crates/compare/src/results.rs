@@ -172,6 +172,8 @@ pub struct Results {
     failures: Vec<(String, String)>,
     /// Times when the machine was not idle before a measurement.
     unquiet: Vec<String>,
+    /// Nothing is to come.
+    ended: bool,
 }
 
 impl Results {
@@ -191,6 +193,10 @@ impl Results {
 
     pub fn unquiet(&mut self, what: &str, busy: f64) {
         self.unquiet.push(format!("{what} ({:.0} %)", busy * 100.0));
+    }
+
+    pub fn end(&mut self) {
+        self.ended = true;
     }
 
     pub fn failures(&self) -> usize {
@@ -213,6 +219,10 @@ impl Results {
         }
         let (met, missed) = self.score();
         text += &format!("\n{met} targets met, {missed} missed.\n\n");
+        if !self.ended {
+            text +=
+                "**Unfinished**: this is what there was when the run was stopped, or is still going on.\n\n";
+        }
         text += "| work | measured | reference | ratio | target | met |\n|---|---|---|---|---|---|\n";
         for entry in &self.entries {
             let reference = entry
@@ -270,6 +280,15 @@ mod tests {
         results.fail("reads", &anyhow::anyhow!("no server"));
         let text = results.markdown();
         assert!(text.contains("- reads: no server") && text.contains("| **no** |"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_is_called_unfinished() {
+        let mut results = Results::default();
+        results.add(Entry::new("orders", runs(&[1.0])));
+        assert!(results.markdown().contains("**Unfinished**"));
+        results.end();
+        assert!(!results.markdown().contains("Unfinished"));
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             ended(&mut table, Row::Growth, mode.name(), done)?;
         }
     }
+    table.results.end();
+    table.save()?;
     let (met, missed) = table.results.score();
     eprintln!("{} has it all: {met} targets met, {missed} missed", table.out.display());
     ensure!(table.results.failures() == 0, "{} rows could not be measured", table.results.failures());
