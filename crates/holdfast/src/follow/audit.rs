@@ -15,8 +15,8 @@ use crate::verify::chain::Chain;
 
 /// Bytes of the log that are checked in one go.
 const SLICE_BYTES_MAX: usize = 256 << 10;
-/// What is old can wait: after each slice the audit pauses for so many times as long as it took.
-const PAUSES: u32 = 4;
+/// What is old can wait: after a slice the audit pauses for so many times as long as that took.
+const PAUSE_FACTOR: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// How often the end of the log is looked at, at most, and how often when nobody tells of anything new.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -87,7 +87,8 @@ pub async fn run(
                 report.verified_at = Some(clock::now());
             }
         });
-        let wait = if at_the_end { LOOK_PAUSE_MIN } else { (started.elapsed() * PAUSES).max(PAUSE_MIN) };
+        let wait =
+            if at_the_end { LOOK_PAUSE_MIN } else { (started.elapsed() * PAUSE_FACTOR).max(PAUSE_MIN) };
         if !pause(wait, &mut shutdown).await {
             return;
         }
