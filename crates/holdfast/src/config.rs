@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -34,6 +35,9 @@ pub struct DataArgs {
     pub log_format: Option<String>,
 }
 
+/// What a flash sale takes, about; a listener's basket of work is that late then.
+const LATE_SECONDS_MAX: u64 = 15;
+
 /// Settings of `serve`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ServeArgs {
@@ -61,6 +65,9 @@ pub struct ServeArgs {
     /// Shared cache: memory [default: memory]
     #[arg(long, env = "HOLDFAST_CACHE")]
     pub cache: Option<String>,
+    /// How late events on the broker and the history of stock may be while orders rush in, in seconds [default: 15]
+    #[arg(long, env = "HOLDFAST_LATE_SECONDS_MAX")]
+    pub late_seconds_max: Option<u64>,
     /// Send the session cookie over TLS only [default: false]
     #[arg(long, env = "HOLDFAST_SECURE_COOKIES")]
     pub secure_cookies: Option<bool>,
@@ -92,6 +99,7 @@ struct File {
     amqp_roles: Option<String>,
     amqp_gateway: Option<String>,
     cache: Option<String>,
+    late_seconds_max: Option<u64>,
     secure_cookies: Option<bool>,
     advertise: Option<String>,
     name: Option<String>,
@@ -144,6 +152,8 @@ pub struct ServeSettings {
     pub metrics_listen: Option<SocketAddr>,
     pub roles: Vec<Role>,
     pub broker: BrokerUrl,
+    /// How late followers that can wait may be while orders rush in.
+    pub late_max: Duration,
     pub gateway: GatewaySettings,
     pub advertise: Option<String>,
     pub name: String,
@@ -286,6 +296,9 @@ impl ServeArgs {
             listen: address("listen", &listen)?,
             metrics_listen: metrics_listen.map(|text| address("metrics_listen", &text)).transpose()?,
             roles,
+            late_max: Duration::from_secs(
+                self.late_seconds_max.or(file.late_seconds_max).unwrap_or(LATE_SECONDS_MAX),
+            ),
             gateway: GatewaySettings {
                 secure_cookies: self.secure_cookies.or(file.secure_cookies).unwrap_or(false),
             },

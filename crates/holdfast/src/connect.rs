@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use holdfast_bus::amqp::{Bus, Settings, Wakeups};
+use holdfast_bus::amqp::{Announcer, Bus, Settings};
 use holdfast_bus::{Consumer, local};
 use holdfast_domain::{CommandQueue, Position};
 use holdfast_store::{Committed, Database, Reads, StoreError};
@@ -15,6 +15,7 @@ use crate::follow::tail;
 use crate::gateway::dispatcher::Publishers;
 use crate::lifecycle::told;
 use crate::queues::{Management, Queues};
+use crate::role::Role;
 
 /// Committed batches that a slow follower may lag behind before it has to read the log instead.
 const COMMITTED_BUFFER: usize = 1_024;
@@ -148,24 +149,46 @@ pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
     }
 }
 
-/// Tells the other processes what the workers of this one commit, and its followers what anybody does. What others
-/// commit is read here, once for all followers; whoever misses something of it reads the log for itself.
+/// What the followers of a process want to hear of commits elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// Only that there is something: they read the log in their own time.
+    Hints,
+    /// What was committed: it is read here, once for all of them.
+    Commits,
+}
+
+impl Hears {
+    /// `None`: nobody follows the log there.
+    pub fn of(roles: &[Role]) -> Option<Self> {
+        if roles.contains(&Role::Gateway) {
+            return Some(Hears::Commits);
+        }
+        roles.iter().any(|role| matches!(role, Role::Relay | Role::Monitor)).then_some(Hears::Hints)
+    }
+}
+
+/// Tells the other processes what the workers of this one commit, and its followers what anybody does. Whoever misses
+/// something of it reads the log for itself.
 pub async fn join_wakeups(
-    wakeups: Wakeups,
+    announcer: Announcer,
+    heard: Option<(Hears, watch::Receiver<Position>)>,
     decided: broadcast::Receiver<Arc<Committed>>,
     committed: broadcast::Sender<Arc<Committed>>,
     reads: Arc<dyn Reads>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut own = decided;
-    let mut heard = wakeups.heard();
+    // As long as `_silence` is here, nothing was heard and that may still change.
+    let (_silence, silent) = watch::channel(Position(0));
+    let (hears, mut heard) = heard.unwrap_or((Hears::Hints, silent));
     // Up to here followers were told; `None` until the first wake-up.
     let mut told_up_to = None;
     loop {
         tokio::select! {
             batch = own.recv() => match batch {
                 Ok(batch) => {
-                    wakeups.announce(batch.last);
+                    announcer.announce(batch.last);
                     if told_up_to.is_some_and(|position: Position| batch.first == position.plus(1)) {
                         told_up_to = Some(batch.last);
                     }
@@ -181,6 +204,10 @@ pub async fn join_wakeups(
                     return;
                 }
                 let last = *heard.borrow_and_update();
+                if hears == Hears::Hints {
+                    wake(&committed, last);
+                    continue;
+                }
                 match tell(&*reads, &committed, told_up_to, last).await {
                     Ok(position) => told_up_to = Some(position),
                     Err(error) => {
@@ -207,9 +234,6 @@ async fn tell(
         wake(committed, head);
         return Ok(head);
     };
-    if committed.receiver_count() == 0 {
-        return Ok(last.max(after));
-    }
     let mut position = after;
     // Once in any case: after a lost connection nobody knows what was missed.
     loop {

@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::{DatabaseUrl, ServeSettings};
-use crate::connect::{self, Connected};
+use crate::connect::{self, Connected, Hears};
 use crate::follow::audit::{self, Audit};
 use crate::follow::read_model::ReadModel;
+use crate::follow::rest::Rest;
 use crate::follow::stats::{self, Stats};
 use crate::follow::{follower, movements, relay};
 use crate::gateway::dispatcher::{Dispatcher, Publishers};
@@ -103,7 +104,10 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     instance.needs(missing_of(publishers.clone(), bus.clone()));
     if let Some(bus) = &bus {
         let (own, reads) = (decided.subscribe(), database.reads.clone());
-        let wakeups = connect::join_wakeups(bus.wakeups(), own, committed.clone(), reads, tasks.stopping());
+        let heard = Hears::of(&settings.roles).map(|hears| (hears, bus.heard()));
+        let announcer = bus.announcer();
+        let wakeups =
+            connect::join_wakeups(announcer, heard, own, committed.clone(), reads, tasks.stopping());
         tasks.follow("wake-ups", wakeups);
     }
     let mut worker = |queue: CommandQueue, role: Role| Worker {
@@ -176,13 +180,14 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 tasks.follow("relay's heartbeat", beat(Role::Relay));
                 let (store, reads) = (database.store.clone(), database.reads.clone());
                 let wake = committed.subscribe();
+                let rest = Rest::new(settings.late_max);
                 tasks.follow(
                     "movements",
-                    movements::run(store.clone(), reads.clone(), wake, tasks.stopping()),
+                    movements::run(store.clone(), reads.clone(), wake, rest, tasks.stopping()),
                 );
                 if let Some(bus) = &bus {
                     let wake = committed.subscribe();
-                    let relay = relay::run(bus.events(), store, reads, wake, tasks.stopping());
+                    let relay = relay::run(bus.events(), store, reads, wake, rest, tasks.stopping());
                     tasks.follow("relay", relay);
                 }
             }

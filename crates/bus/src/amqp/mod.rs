@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use holdfast_domain::CommandQueue;
+use holdfast_domain::{CommandQueue, Position};
 use lapin::types::ShortString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ pub use events::{EventMessage, Events};
 pub use publish::AmqpPublisher;
 pub use settings::Settings;
 pub use trouble::Trouble;
-pub use wakeups::Wakeups;
+pub use wakeups::Announcer;
 
 use crate::{Consumer, Publisher};
 use link::Link;
@@ -167,10 +167,15 @@ impl Bus {
         Events::new(self.shared.clone())
     }
 
-    /// Tells other processes what was committed, and hears it from them.
-    pub fn wakeups(&self) -> Wakeups {
-        let closing = self.closing_links.subscribe();
-        Wakeups::start(&self.shared, &closing, || self.keepers.alive())
+    /// Tells other processes what was committed.
+    pub fn announcer(&self) -> Announcer {
+        Announcer::start(&self.shared, &self.closing_links.subscribe(), self.keepers.alive())
+    }
+
+    /// How far the log has come, whoever committed: changes with every announcement, and after a lost connection, when
+    /// some may have been missed.
+    pub fn heard(&self) -> watch::Receiver<Position> {
+        wakeups::hear(&self.shared, &self.closing_links.subscribe(), self.keepers.alive())
     }
 
     pub fn dead_letters(&self) -> DeadLetters {

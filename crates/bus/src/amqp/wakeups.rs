@@ -15,36 +15,34 @@ use super::trouble::plain;
 use super::{Alive, RETRY_WAIT, Shared, told};
 use crate::topology::{COMMITTED, COMMITTED_PREFIX};
 
-/// Both directions: what this process committed, and what any process did.
+/// Tells others what this process committed.
 #[derive(Clone)]
-pub struct Wakeups {
+pub struct Announcer {
     announced: watch::Sender<Position>,
-    heard: watch::Receiver<Position>,
 }
 
-impl Wakeups {
-    pub(super) fn start(
-        shared: &Arc<Shared>,
-        closing: &watch::Receiver<bool>,
-        alive: impl Fn() -> Alive,
-    ) -> Self {
+impl Announcer {
+    pub(super) fn start(shared: &Arc<Shared>, closing: &watch::Receiver<bool>, alive: Alive) -> Self {
         let (announced, to_tell) = watch::channel(Position(0));
-        let (sender, heard) = watch::channel(Position(0));
-        tokio::spawn(tell(shared.clone(), to_tell, closing.clone(), alive()));
-        tokio::spawn(listen(shared.clone(), sender, closing.clone(), alive()));
-        Self { announced, heard }
+        tokio::spawn(tell(shared.clone(), to_tell, closing.clone(), alive));
+        Self { announced }
     }
 
     /// Announces a committed position. Of several in a row only the last may be told.
     pub fn announce(&self, position: Position) {
         self.announced.send_replace(position);
     }
+}
 
-    /// Changes when some process has committed, this one too, and after a lost connection, when something may have been
-    /// missed.
-    pub fn heard(&self) -> watch::Receiver<Position> {
-        self.heard.clone()
-    }
+/// Changes when some process has committed, this one too, and after a lost connection, when something may have been missed.
+pub(super) fn hear(
+    shared: &Arc<Shared>,
+    closing: &watch::Receiver<bool>,
+    alive: Alive,
+) -> watch::Receiver<Position> {
+    let (sender, heard) = watch::channel(Position(0));
+    tokio::spawn(listen(shared.clone(), sender, closing.clone(), alive));
+    heard
 }
 
 async fn tell(

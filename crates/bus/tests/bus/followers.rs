@@ -89,8 +89,7 @@ async fn events_arrive_in_order_and_the_stream_keeps_them_for_replay() {
 async fn a_commit_wakes_the_other_processes() {
     let (_, vhost) = shared().await;
     let (worker, gateway) = (connect(&vhost.url).await, connect(&vhost.url).await);
-    let (announcing, listening) = (worker.wakeups(), gateway.wakeups());
-    let heard = listening.heard();
+    let (announcing, heard) = (worker.announcer(), gateway.heard());
     let mut position = 0;
     // The listener's queue may not be there for the first ones: a wake-up is a hint.
     eventually("a wake-up", PATIENCE, || {

@@ -58,7 +58,7 @@ async fn every_user_can_do_its_work_and_nothing_else() {
     taken(&publisher, vec![command.clone()]).await.expect("it is decided");
     assert_eq!(worker.commands(), [command]);
     worker_bus.events().publish(&[]).await.expect("a relay may publish");
-    drop((worker_bus.wakeups(), gateway_bus.wakeups()));
+    drop((worker_bus.announcer(), gateway_bus.heard()));
     let monitor_bus = Bus::connect(settings(&monitor_url)).await.expect("a monitor finds everything");
     assert_eq!(monitor_bus.dead_letters().list().await.expect("it may look").len(), 0);
 

@@ -9,6 +9,7 @@ pub mod movements;
 mod paging;
 pub mod read_model;
 pub mod relay;
+pub mod rest;
 pub mod search;
 pub mod stats;
 pub mod tail;

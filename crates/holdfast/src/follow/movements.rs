@@ -10,6 +10,7 @@ use holdfast_store::{Committed, Place, Reads, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep};
 
+use super::rest::Rest;
 use super::tail::{Tail, patiently, pause};
 
 /// Events that go into one transaction, unless a single batch has more.
@@ -23,11 +24,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 const REMEMBERED_MAX: usize = 200_000;
 const WAIT_STEP: Duration = Duration::from_millis(20);
 
-/// Builds movements from where they stand until `shutdown` becomes true.
+/// Builds movements from where they stand until `shutdown` becomes true. While orders come in numbers, they
+/// rest.
 pub async fn run(
     store: Arc<dyn Store>,
     reads: Arc<dyn Reads>,
     wake: broadcast::Receiver<Arc<Committed>>,
+    rest: Rest,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let what = "the projection of movements";
@@ -43,14 +46,19 @@ pub async fn run(
             events += more.events.len();
             slice.push(more);
         }
-        let last = slice[slice.len() - 1].last;
+        let started = Instant::now();
+        let Committed { last, decided_at, .. } = *slice[slice.len() - 1].as_ref();
         let learned = patiently(what, &mut shutdown, || learn(&*reads, &slice, &on_hand)).await;
         let Some(learned) = learned else { return };
         on_hand.remember(learned);
         let movements = movements(&slice, &mut on_hand);
-        let started = Instant::now();
+        let applying = Instant::now();
         let applied = patiently(what, &mut shutdown, || store.apply_movements(movements.clone(), last)).await;
-        if applied.is_none() || !pause(rest(events, started.elapsed()), &mut shutdown).await {
+        let least = least_pause(events, applying.elapsed());
+        if applied.is_none()
+            || !pause(least, &mut shutdown).await
+            || !tail.rest(rest.after(started.elapsed(), decided_at)).await
+        {
             return;
         }
         on_hand.forget_if_many();
@@ -58,7 +66,7 @@ pub async fn run(
 }
 
 /// How long to let the orders go first, after a transaction that took so long.
-fn rest(events: usize, took: Duration) -> Duration {
+fn least_pause(events: usize, took: Duration) -> Duration {
     match events {
         // More than can be taken at once: at most half of the database's time, until it is caught up with.
         EVENTS_MAX.. => took.clamp(PAUSE, BUSY_PAUSE),
@@ -154,8 +162,13 @@ mod tests {
         let wake = broadcast::Sender::new(4);
         let (stop, stopped) = watch::channel(false);
         let database = &shop.database;
-        let running =
-            tokio::spawn(run(database.store.clone(), database.reads.clone(), wake.subscribe(), stopped));
+        let running = tokio::spawn(run(
+            database.store.clone(),
+            database.reads.clone(),
+            wake.subscribe(),
+            Rest::new(Duration::from_secs(15)),
+            stopped,
+        ));
         let head = database.store.head().await.expect("a head").position;
         let there = wait_for(&*database.reads, head, Duration::from_secs(10)).await.expect("readable");
         assert!(there, "the movements are there");

@@ -2,19 +2,20 @@
 //! two it publishes some events again: at least once, in log order per SKU.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_bus::amqp::{EventMessage, Events};
 use holdfast_store::{Committed, Reads, Store};
 use tokio::sync::{broadcast, watch};
 
+use super::rest::Rest;
 use super::tail::{Tail, patiently, pause};
 use crate::gateway::events::cloud_event;
 
 /// The name of its cursor.
 pub const CURSOR: &str = "relay";
 /// Events that are published between two saves of the cursor, about.
-const EVENTS_PER_SAVE: usize = 2_000;
+const EVENTS_PER_SAVE: usize = 500;
 /// The longest pause while the broker takes nothing.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -24,17 +25,19 @@ pub async fn run(
     store: Arc<dyn Store>,
     reads: Arc<dyn Reads>,
     wake: broadcast::Receiver<Arc<Committed>>,
+    rest: Rest,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let what = "the relay";
     let Some(cursor) = patiently(what, &mut shutdown, || store.cursor(CURSOR)).await else { return };
     let mut tail = Tail::new(what, cursor, reads, wake, shutdown.clone());
     while let Some(first) = tail.next().await {
+        let started = Instant::now();
         let mut messages = messages(&first);
-        let mut last = first.last;
+        let mut last = first;
         while let Some(next) = tail.ready(EVENTS_PER_SAVE.saturating_sub(messages.len())) {
             messages.extend(self::messages(&next));
-            last = next.last;
+            last = next;
         }
         let mut wait = Duration::from_millis(100);
         while let Err(why) = events.publish(&messages).await {
@@ -44,7 +47,10 @@ pub async fn run(
             }
             wait = (wait * 2).min(RETRY_PAUSE_MAX);
         }
-        if patiently(what, &mut shutdown, || store.save_cursor(CURSOR, last)).await.is_none() {
+        if patiently(what, &mut shutdown, || store.save_cursor(CURSOR, last.last)).await.is_none() {
+            return;
+        }
+        if !tail.rest(rest.after(started.elapsed(), last.decided_at)).await {
             return;
         }
     }

@@ -16,6 +16,9 @@ pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const READ_BYTES_MAX: usize = 2 << 20;
 /// Batches that are taken in ahead of their use.
 const READY_MAX: usize = 1_000;
+/// How long to count what comes, and how many events within that are a rush.
+const RUSH_LOOK: Duration = Duration::from_millis(50);
+const RUSH_EVENTS: u64 = 50;
 /// The longest pause between attempts when the database cannot be read.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -61,6 +64,7 @@ pub struct Tail {
     reads: Arc<dyn Reads>,
     /// `None` once the other end is gone: then only the poll finds what is new.
     wake: Option<broadcast::Receiver<Arc<Committed>>>,
+    rush: Rush,
     shutdown: watch::Receiver<bool>,
     position: Position,
     read: VecDeque<Arc<Committed>>,
@@ -82,6 +86,7 @@ impl Tail {
         Self {
             what,
             reads,
+            rush: Rush::new(wake.resubscribe()),
             wake: Some(wake),
             shutdown,
             position,
@@ -144,6 +149,33 @@ impl Tail {
         }
     }
 
+    /// Leaves the machine to the orders for so long, or until they no longer rush in. What comes during a long rest is
+    /// read from the log later and not kept in memory until then. False when it is time to stop.
+    pub async fn rest(&mut self, length: Duration) -> bool {
+        let end = Instant::now() + length;
+        while self.rush.goes_on() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if !pause(left.min(RUSH_LOOK), &mut self.shutdown).await {
+                return false;
+            }
+            if length > RUSH_LOOK {
+                self.forget_woken();
+            }
+        }
+        true
+    }
+
+    /// Takes out what lies in the wake-up channel and forgets it.
+    fn forget_woken(&mut self) {
+        if let Some(wake) = self.wake.as_mut().filter(|wake| !wake.is_empty()) {
+            *wake = wake.resubscribe();
+            self.behind = true;
+        }
+    }
+
     /// A wake-up, or `None` inside when it is time to look; `None` outside at the stop.
     async fn wait(&mut self) -> Option<Option<Arc<Committed>>> {
         let woken = async {
@@ -198,6 +230,45 @@ impl Tail {
     }
 }
 
+/// Whether orders come in numbers, by what is told of them.
+struct Rush {
+    news: broadcast::Receiver<Arc<Committed>>,
+    looked_at: Instant,
+    /// How far the log had come by then, as far as it was told.
+    seen: Option<Position>,
+    newest: Option<Position>,
+    goes_on: bool,
+}
+
+impl Rush {
+    fn new(news: broadcast::Receiver<Arc<Committed>>) -> Self {
+        Self { news, looked_at: Instant::now(), seen: None, newest: None, goes_on: false }
+    }
+
+    /// By the last look, which is never longer ago than it takes to call this once more.
+    fn goes_on(&mut self) -> bool {
+        loop {
+            match self.news.try_recv() {
+                Ok(committed) => self.newest = self.newest.max(Some(committed.last)),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => break,
+            }
+        }
+        let elapsed = self.looked_at.elapsed();
+        if elapsed >= RUSH_LOOK {
+            self.goes_on = match (self.seen, self.newest) {
+                (Some(Position(seen)), Some(Position(newest))) => {
+                    (newest - seen) as f64 / RUSH_EVENTS as f64 >= elapsed.div_duration_f64(RUSH_LOOK)
+                }
+                (None, newest) => newest.is_some(),
+                (Some(_), None) => false,
+            };
+            (self.looked_at, self.seen) = (Instant::now(), self.newest);
+        }
+        self.goes_on
+    }
+}
+
 fn follows(committed: &Committed, position: Position) -> bool {
     committed.first == position.plus(1)
         && committed.last == position.plus(committed.events.len())
@@ -208,4 +279,68 @@ fn follows(committed: &Committed, position: Position) -> bool {
 pub fn committed(batch: &LogBatch) -> Result<Committed, StoreError> {
     let events = Arc::new(batch.events()?);
     Ok(Committed { first: batch.first, last: batch.last, decided_at: batch.decided_at, events })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Shop;
+    use super::*;
+
+    /// What a wake-up says of a log that has come so far.
+    fn hint(last: u64) -> Arc<Committed> {
+        let decided_at = holdfast_domain::Timestamp(0);
+        Arc::new(Committed {
+            first: Position(last + 1),
+            last: Position(last),
+            decided_at,
+            events: Arc::default(),
+        })
+    }
+
+    async fn tail(shop: &Shop, told: &broadcast::Sender<Arc<Committed>>) -> (Tail, watch::Sender<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let tail = Tail::new("a test", Position(0), shop.database.reads.clone(), told.subscribe(), stopped);
+        (tail, stop)
+    }
+
+    #[tokio::test]
+    async fn a_rest_lasts_while_orders_rush_in_and_ends_with_the_rush() {
+        let shop = Shop::open().await;
+        let told = broadcast::channel(16).0;
+        let (mut tail, _stop) = tail(&shop, &told).await;
+        let (begun, mut over) = (Instant::now(), None);
+        let rush = async {
+            for last in 1..=100 {
+                drop(told.send(hint(last * 1_000)));
+                sleep(Duration::from_millis(5)).await;
+            }
+            over = Some(Instant::now());
+        };
+        let rest = async {
+            // At first nobody knows that there is a rush.
+            while !tail.rush.goes_on() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            assert!(tail.rest(Duration::from_secs(60)).await);
+            Instant::now()
+        };
+        let ((), ended) = tokio::join!(rush, rest);
+        let over = over.expect("the rush is over");
+        assert!(ended >= over, "it rested for {:?} of {:?}", ended - begun, over - begun);
+        assert!(ended - over < Duration::from_secs(30), "it went on when the rush was over");
+        let next = tail.next().await.expect("what it missed is in the log");
+        assert_eq!(next.first, Position(1));
+    }
+
+    #[tokio::test]
+    async fn without_a_rush_there_is_no_rest() {
+        let shop = Shop::open().await;
+        let told = broadcast::channel(16).0;
+        let (mut tail, _stop) = tail(&shop, &told).await;
+        sleep(RUSH_LOOK).await;
+        drop(told.send(hint(1)));
+        let begun = Instant::now();
+        assert!(tail.rest(Duration::from_secs(60)).await);
+        assert!(begun.elapsed() < Duration::from_secs(30), "one event is no rush");
+    }
 }
