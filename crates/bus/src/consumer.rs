@@ -30,11 +30,7 @@ impl Consumer {
 
     /// What waits now, as [`Consumer::batch`] yields it; `None`: nothing does.
     pub fn ready(&mut self, commands_max: usize) -> Option<Vec<Delivery>> {
-        while self.gathered.len() < commands_max
-            && let Ok(delivery) = self.receiver.try_recv()
-        {
-            self.gathered.push(delivery);
-        }
+        self.gather(commands_max);
         if self.gathered.is_empty() {
             return None;
         }
@@ -47,6 +43,35 @@ impl Consumer {
         let count = fits.count();
         let rest = self.gathered.split_off(count);
         Some(std::mem::replace(&mut self.gathered, rest))
+    }
+
+    /// Waits until as much waits as a batch may be: nothing is gained by waiting for more. Never yields less; what has
+    /// gathered stays when this is dropped.
+    pub async fn full(&mut self, commands_max: usize) -> Vec<Delivery> {
+        self.gather(commands_max);
+        let mut waiting: usize = self.gathered.iter().map(|delivery| delivery.commands.len()).sum();
+        loop {
+            if waiting >= commands_max
+                && let Some(batch) = self.ready(commands_max)
+            {
+                return batch;
+            }
+            match self.receiver.recv().await {
+                Some(delivery) => {
+                    waiting += delivery.commands.len();
+                    self.gathered.push(delivery);
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn gather(&mut self, envelopes_max: usize) {
+        while self.gathered.len() < envelopes_max
+            && let Ok(delivery) = self.receiver.try_recv()
+        {
+            self.gathered.push(delivery);
+        }
     }
 
     /// Takes no new envelopes; what waits is still yielded.

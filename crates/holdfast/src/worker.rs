@@ -87,7 +87,7 @@ impl Worker {
             if batch.iter().any(is_suspect) {
                 desk.carefully(batch, &mut may_strike).await?;
             } else {
-                waiting = desk.work_off(batch, &mut consumer, limit).await?;
+                waiting = desk.work_off(Batch::new(batch), &mut consumer, limit).await?;
             }
             // Whoever comes again later was alive beside this process, not killed by a command that it has.
             may_strike = false;
@@ -103,6 +103,28 @@ fn is_suspect(delivery: &Delivery) -> bool {
 
 /// A batch in the hands of the database.
 type Deciding<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Decided>> + Send + 'a>>;
+
+/// Envelopes that are decided together.
+struct Batch {
+    deliveries: Vec<Delivery>,
+    commands: Arc<Vec<Command>>,
+}
+
+impl Batch {
+    fn new(deliveries: Vec<Delivery>) -> Self {
+        let commands = match deliveries.as_slice() {
+            [only] => only.commands.clone(),
+            several => {
+                Arc::new(several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect())
+            }
+        };
+        Self { deliveries, commands }
+    }
+
+    fn has_suspects(&self) -> bool {
+        self.deliveries.iter().any(is_suspect)
+    }
+}
 
 /// What came of a batch, and what is to be announced of it.
 struct Decided {
@@ -126,37 +148,54 @@ impl Desk {
     /// the database does not wait for them. Returns a batch that is not for this, if there is one.
     async fn work_off(
         &self,
-        mut batch: Vec<Delivery>,
+        mut batch: Batch,
         consumer: &mut Consumer,
         limit: usize,
     ) -> anyhow::Result<Option<Vec<Delivery>>> {
         let mut deciding = self.begin(&batch).await;
         loop {
+            let mut foreseen = None;
+            if self.store.plans_ahead() && !self.is_stopping() {
+                tokio::select! {
+                    biased;
+                    decided = &mut deciding => deciding = Box::pin(std::future::ready(decided)),
+                    // A full batch gains nothing by waiting: it is planned while the one before is written.
+                    full = consumer.full(limit) => {
+                        let next = Batch::new(full);
+                        if !next.has_suspects() {
+                            self.store.foresee(clock::now(), next.commands.clone()).await;
+                        }
+                        foreseen = Some(next);
+                    }
+                }
+            }
             let decided = deciding.await?;
-            let waiting = if *self.stopping.borrow() { None } else { consumer.ready(limit) };
-            match waiting {
-                Some(waiting) if !waiting.iter().any(is_suspect) => {
-                    deciding = self.begin(&waiting).await;
-                    self.settle(std::mem::replace(&mut batch, waiting), decided);
+            let next = match foreseen {
+                None if !self.is_stopping() => consumer.ready(limit).map(Batch::new),
+                foreseen => foreseen,
+            };
+            match next {
+                Some(next) if !next.has_suspects() => {
+                    deciding = self.begin(&next).await;
+                    self.settle(std::mem::replace(&mut batch, next).deliveries, decided);
                 }
                 other => {
-                    self.settle(batch, decided);
-                    return Ok(other);
+                    self.settle(batch.deliveries, decided);
+                    return Ok(other.map(|batch| batch.deliveries));
                 }
             }
             self.beat.now();
         }
     }
 
+    fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Hands a batch to the database.
-    async fn begin<'a>(&'a self, batch: &[Delivery]) -> Deciding<'a> {
-        let patient = batch.first().is_some_and(Delivery::is_durable);
-        let commands = match batch {
-            [only] => only.commands.clone(),
-            several => {
-                Arc::new(several.iter().flat_map(|delivery| delivery.commands.iter().cloned()).collect())
-            }
-        };
+    async fn begin<'a>(&'a self, batch: &Batch) -> Deciding<'a> {
+        let patient = batch.deliveries.first().is_some_and(Delivery::is_durable);
+        let commands = batch.commands.clone();
         let mut deciding: Deciding<'_> = Box::pin(self.decide_patiently(commands, patient));
         // Polled once here, so that it is on its way; a result that is there at once is kept.
         match poll_fn(|context| Poll::Ready(deciding.as_mut().poll(context))).await {
@@ -206,8 +245,9 @@ impl Desk {
 
     async fn all_at_once(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
         if !batch.is_empty() {
+            let batch = Batch::new(batch);
             let decided = self.begin(&batch).await.await?;
-            self.settle(batch, decided);
+            self.settle(batch.deliveries, decided);
         }
         Ok(())
     }

@@ -264,6 +264,15 @@ pub trait Store: Send + Sync {
     /// the head's. Expires due holds first ([`EXPIRE_PER_BATCH_MAX`]). Settles pending commands among the batch.
     async fn execute(&self, clock: Timestamp, commands: Arc<Vec<Command>>) -> Result<Executed>;
 
+    /// Whether it makes use of [`Store::foresee`].
+    fn plans_ahead(&self) -> bool {
+        false
+    }
+
+    /// Says which batch will be executed next, once all that were begun are: what can be planned of it by then is, while
+    /// they are written. A hint, without which everything works; it is for those commands, in that very `Arc`.
+    async fn foresee(&self, _clock: Timestamp, _commands: Arc<Vec<Command>>) {}
+
     async fn head(&self) -> Result<Head>;
 
     /// When the next hold is due, if any holds.

@@ -95,16 +95,26 @@ impl Connection {
         asks: &[Ask<'_>],
         after: &str,
     ) -> Result<Vec<Vec<Row>>> {
+        Ok(self.try_pipeline(before, asks, after).await?)
+    }
+
+    /// The same, with PostgreSQL's own word of what went wrong. After that the connection is still in step: all was sent.
+    pub(super) async fn try_pipeline(
+        &self,
+        before: &str,
+        asks: &[Ask<'_>],
+        after: &str,
+    ) -> std::result::Result<Vec<Vec<Row>>, tokio_postgres::Error> {
         assert!(asks.len() <= PIPELINE_MAX, "a pipeline is sent in its order up to {PIPELINE_MAX} asks");
         self.prepare(asks.iter().map(|ask| ask.sql)).await?;
         // A future of the client sends when it is first polled, and these are polled in their order.
-        // A future of the client sends when it is first polled, and these are polled in their order.
-        let mut steps: Vec<BoxFuture<'_, Result<Vec<Row>>>> = Vec::with_capacity(asks.len() + 2);
+        let mut steps: Vec<BoxFuture<'_, std::result::Result<Vec<Row>, tokio_postgres::Error>>> =
+            Vec::with_capacity(asks.len() + 2);
         steps.push(self.edge(before).boxed());
         for ask in asks {
             let statement = self.prepared(ask.sql).expect("it was prepared above");
             let values = values(ask);
-            steps.push(async move { Ok(self.client.query(&statement, &values).await?) }.boxed());
+            steps.push(async move { self.client.query(&statement, &values).await }.boxed());
         }
         steps.push(self.edge(after).boxed());
         let mut answers = try_join_all(steps).await?;
@@ -114,7 +124,7 @@ impl Connection {
     }
 
     /// What a pipeline begins or ends with, if anything.
-    async fn edge(&self, sql: &str) -> Result<Vec<Row>> {
+    async fn edge(&self, sql: &str) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
         if !sql.is_empty() {
             self.client.batch_execute(sql).await?;
         }
@@ -122,7 +132,10 @@ impl Connection {
     }
 
     /// Prepares what is not prepared yet, in one round trip.
-    pub(super) async fn prepare<'a>(&self, statements: impl Iterator<Item = &'a str>) -> Result<()> {
+    pub(super) async fn prepare<'a>(
+        &self,
+        statements: impl Iterator<Item = &'a str>,
+    ) -> std::result::Result<(), tokio_postgres::Error> {
         let missing = statements.filter(|sql| self.prepared(sql).is_none());
         try_join_all(missing.map(|sql| self.statement(sql))).await.map(drop)
     }
@@ -131,7 +144,7 @@ impl Connection {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    async fn statement(&self, sql: &str) -> Result<Statement> {
+    async fn statement(&self, sql: &str) -> std::result::Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.prepared(sql) {
             return Ok(statement);
         }

@@ -11,6 +11,7 @@
 mod accounts;
 mod connection;
 mod notes;
+mod planner;
 mod pool;
 mod read;
 mod schema;
@@ -28,13 +29,13 @@ use tokio::sync::Mutex;
 use crate::Result;
 use pool::Pool;
 use target::{Target, Wanted};
-use write::Writer;
+use write::{Lane, Writer};
 
 pub use schema::VERSION as SCHEMA_VERSION;
 
 /// An opened PostgreSQL database.
 pub struct Postgres {
-    writer: Arc<Mutex<Writer>>,
+    lane: Lane,
     pool: Arc<Pool>,
     /// The same as `pool` without a read database.
     reads: Arc<Pool>,
@@ -55,6 +56,7 @@ impl Postgres {
                 reads
             }
         };
-        Ok(Self { writer: Arc::new(Mutex::new(Writer::new(target, connection))), pool, reads })
+        let writer = Arc::new(Mutex::new(Writer::new(target, connection)));
+        Ok(Self { lane: Lane { planner: Arc::default(), writer }, pool, reads })
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Postgres;
 use super::connection::{Ask, Connection, ask, from_json, get, head_of, json, number, position, timestamp};
 use super::pool::detached;
-use super::write::{BEGIN_REPEATABLE, Writer, begin_at_head, transaction, write};
+use super::write::{BEGIN_REPEATABLE, NEXT_DUE, Writer, begin_at_head, transaction, write};
 use crate::columns::{ends, movement_kind, numbered};
 use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
@@ -31,8 +31,18 @@ const IS_DECIDED: &str = "(EXISTS (SELECT 1 FROM orders WHERE orders.id = asked.
 #[async_trait]
 impl Store for Postgres {
     async fn execute(&self, clock: Timestamp, commands: Arc<Vec<Command>>) -> Result<Executed> {
-        let writer = Arc::clone(&self.writer);
-        detached(async move { writer.lock().await.execute(clock, &commands).await }).await
+        let lane = self.lane.clone();
+        // Taken by the caller, not by what it starts: whoever calls first plans first.
+        let planner = Arc::clone(&lane.planner).lock_owned().await;
+        detached(lane.execute(planner, clock, commands)).await
+    }
+
+    fn plans_ahead(&self) -> bool {
+        true
+    }
+
+    async fn foresee(&self, clock: Timestamp, commands: Arc<Vec<Command>>) {
+        self.lane.planner.lock().await.foresee(clock, &commands);
     }
 
     async fn head(&self) -> Result<Head> {
@@ -40,8 +50,7 @@ impl Store for Postgres {
     }
 
     async fn next_expiry(&self) -> Result<Option<Timestamp>> {
-        let sql = "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
-        self.find(self.pool.clone(), sql, |row| timestamp(row, 0)).await
+        self.find(self.pool.clone(), NEXT_DUE, |row| timestamp(row, 0)).await
     }
 
     async fn add_pending(&self, pending: Vec<Pending>) -> Result<()> {
@@ -49,7 +58,7 @@ impl Store for Postgres {
     }
 
     async fn remove_pending(&self, clock: Timestamp, id: Uuid) -> Result<()> {
-        let writer = Arc::clone(&self.writer);
+        let writer = Arc::clone(&self.lane.writer);
         detached(async move { writer.lock().await.remove_pending(clock, id).await }).await
     }
 
@@ -103,7 +112,7 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
-        self.writer.lock().await.close();
+        self.lane.writer.lock().await.close();
         self.pool.close().await;
         self.reads.close().await;
     }
@@ -134,7 +143,7 @@ async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> 
     let now = clock.max(head.decided_at);
     let (ledger, plan) = plan::reject(&pending, head.position, now);
     let batch = LogBatch::after(&head, now, &plan.events);
-    write(connection, &ledger, now, &plan.remember, &[id], batch.as_ref()).await
+    write(connection, &ledger, now, &plan.remember, vec![id], batch).await
 }
 
 /// A batch may be decided beside this, and neither see the other's rows. Then a row stays behind that is pending no

@@ -1,10 +1,11 @@
 //! What a decided batch writes: one statement a table, each with an array for every column, however many rows.
 
 use holdfast_domain::{ItemStatus, Ledger, StockRow, Timestamp};
+use uuid::Uuid;
 
 use super::connection::{Ask, ask, json, number};
 use crate::plan::Remembered;
-use crate::{LogBatch, Result, StoreError};
+use crate::{Head, LogBatch, Result, StoreError};
 
 const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM unnest($1::text[], $2::text[]) \
     ON CONFLICT (code) DO UPDATE SET body = excluded.body";
@@ -37,9 +38,18 @@ const REMEMBER: &str = "INSERT INTO outcomes (key, command, actor, fingerprint, 
 const APPEND: &str = "INSERT INTO log (last_position, first_position, decided_at, payload, hash) \
     VALUES ($1, $2, $3, $4, $5)";
 const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3 WHERE id = 1";
+const MOVE_HEAD_FROM: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3 \
+    WHERE id = 1 AND position = $4 AND hash = $5";
+// Counted and not asked for existence: a plan for a first row may read a whole table. Divides by zero when it fails, which
+// ends the transaction whatever follows.
+const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT hash FROM log_head WHERE id = 1) = $1 \
+    AND (SELECT count(*) FROM outcomes WHERE key = ANY($2)) + (SELECT count(*) FROM orders WHERE id = ANY($3)) \
+    + (SELECT count(*) FROM holds WHERE id = ANY($3)) + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
+    THEN 1 ELSE 0 END";
 
-/// Every row that the ledger's events touched, as it stands after the last of them.
-pub(super) fn push_touched<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()> {
+/// Every row that the ledger's events touched, as it stands after the last of them. The values are copies: the ledger may
+/// go on to the next batch while they are written.
+pub(super) fn push_touched(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
     let touched = ledger.touched();
     push_catalogue(asks, ledger)?;
     if !touched.new_orders.is_empty() {
@@ -49,9 +59,9 @@ pub(super) fn push_touched<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> R
             column(&orders, |order| number(order.position)),
             column(&orders, |order| order.id),
             column(&orders, |order| order.status.as_str()),
-            column(&orders, |order| order.customer.as_ref().map(|customer| customer.as_str())),
+            column(&orders, |order| order.customer.as_ref().map(|customer| customer.as_str().to_owned())),
             bodies(&orders)?,
-            column(&orders, |order| &order.fingerprint.0[..]),
+            column(&orders, |order| order.fingerprint.0.to_vec()),
         ));
     }
     if !touched.changed_orders.is_empty() {
@@ -70,10 +80,10 @@ pub(super) fn push_touched<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> R
             column(&holds, |hold| number(hold.position)),
             column(&holds, |hold| hold.id),
             column(&holds, |hold| hold.status.as_str()),
-            column(&holds, |hold| hold.customer.as_ref().map(|customer| customer.as_str())),
+            column(&holds, |hold| hold.customer.as_ref().map(|customer| customer.as_str().to_owned())),
             column(&holds, |hold| hold.expires_at.0),
             bodies(&holds)?,
-            column(&holds, |hold| &hold.fingerprint.0[..]),
+            column(&holds, |hold| hold.fingerprint.0.to_vec()),
         ));
     }
     if !touched.changed_holds.is_empty() {
@@ -89,13 +99,13 @@ pub(super) fn push_touched<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> R
     Ok(())
 }
 
-fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()> {
+fn push_catalogue(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
     let touched = ledger.touched();
     if !touched.locations.is_empty() {
         let locations = each(&touched.locations, |code| ledger.location(code))?;
         asks.push(ask!(
             PUT_LOCATIONS,
-            column(&locations, |location| location.code.as_str()),
+            column(&locations, |location| location.code.as_str().to_owned()),
             bodies(&locations)?
         ));
     }
@@ -103,7 +113,7 @@ fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()>
         let items = each(&touched.items, |sku| ledger.sku(sku).map(|state| state.item.as_ref()))?;
         asks.push(ask!(
             PUT_ITEMS,
-            column(&items, |item| item.sku.as_str()),
+            column(&items, |item| item.sku.as_str().to_owned()),
             bodies(&items)?,
             column(&items, |item| item.version as i64),
             column(&items, |item| match item.status {
@@ -125,8 +135,8 @@ fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()>
         let counter = |of: fn(&StockRow) -> i64| column(&rows, |(_, row)| of(row));
         asks.push(ask!(
             sql,
-            column(&rows, |(sku, _)| sku),
-            column(&rows, |(_, row)| row.location.as_str()),
+            column(&rows, |(sku, _)| sku.to_owned()),
+            column(&rows, |(_, row)| row.location.as_str().to_owned()),
             counter(|row| row.on_hand),
             counter(|row| row.held),
             counter(|row| row.allocated),
@@ -139,10 +149,10 @@ fn push_catalogue<'a>(asks: &mut Vec<Ask<'a>>, ledger: &'a Ledger) -> Result<()>
     Ok(())
 }
 
-pub(super) fn push_remembered<'a>(
-    asks: &mut Vec<Ask<'a>>,
+pub(super) fn push_remembered(
+    asks: &mut Vec<Ask<'static>>,
     at: Timestamp,
-    rows: &'a [Remembered],
+    rows: &[Remembered],
 ) -> Result<()> {
     if !rows.is_empty() {
         let rows: Vec<&Remembered> = rows.iter().collect();
@@ -150,8 +160,8 @@ pub(super) fn push_remembered<'a>(
             REMEMBER,
             column(&rows, |row| row.key),
             column(&rows, |row| row.command),
-            column(&rows, |row| row.actor.as_str()),
-            column(&rows, |row| &row.fingerprint.0[..]),
+            column(&rows, |row| row.actor.clone()),
+            column(&rows, |row| row.fingerprint.0.to_vec()),
             rows.iter().map(|row| json(&row.outcome)).collect::<Result<Vec<String>>>()?,
             at.0,
         ));
@@ -159,12 +169,33 @@ pub(super) fn push_remembered<'a>(
     Ok(())
 }
 
-/// Appends a batch to the log and moves the head.
-pub(super) fn append<'a>(asks: &mut Vec<Ask<'a>>, batch: &'a LogBatch) {
+/// Moves the head to the end of a batch.
+pub(super) fn move_head(batch: &LogBatch) -> Ask<'static> {
+    ask!(MOVE_HEAD, number(batch.last), batch.decided_at.0, batch.hash.to_vec())
+}
+
+/// Moves the head to the end of a batch, if it is where the batch begins.
+pub(super) fn move_head_from(head: &Head, batch: &LogBatch) -> Ask<'static> {
+    ask!(
+        MOVE_HEAD_FROM,
+        number(batch.last),
+        batch.decided_at.0,
+        batch.hash.to_vec(),
+        number(head.position),
+        head.hash.to_vec(),
+    )
+}
+
+/// Fails unless the head is at the end of a batch, which only that batch's own move brings about, and nothing is known
+/// of any of its commands.
+pub(super) fn nothing_known(batch: &LogBatch, ids: Vec<Uuid>, keys: Vec<Uuid>) -> Ask<'static> {
+    ask!(NOTHING_KNOWN, batch.hash.to_vec(), keys, ids)
+}
+
+/// Appends a batch to the log.
+pub(super) fn append(batch: LogBatch) -> Ask<'static> {
     let LogBatch { first, last, decided_at, payload, hash } = batch;
-    let last = number(*last);
-    asks.push(ask!(APPEND, last, number(*first), decided_at.0, payload, &hash[..]));
-    asks.push(ask!(MOVE_HEAD, last, decided_at.0, &hash[..]));
+    ask!(APPEND, number(last), number(first), decided_at.0, payload, hash.to_vec())
 }
 
 fn column<R: Copy, T>(rows: &[R], value: impl Fn(R) -> T) -> Vec<T> {

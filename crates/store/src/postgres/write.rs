@@ -1,8 +1,9 @@
 //! The writing connection, and what it is for: deciding a batch in one transaction.
 //!
-//! Two round trips a batch: lock the head and load; write and commit. The items and stock that a batch loaded stay in
-//! memory for the next one. They are true exactly as long as the log's head is where this writer left it, which each
-//! transaction finds out when it has locked the head.
+//! One round trip for a batch that could be planned in memory ([`super::planner`]), two for any other: lock the head and
+//! load; write and commit. The items and stock that a batch loaded stay in memory for the next one. They are true
+//! exactly as long as the log's head is where this writer left it, which each transaction finds out when it has locked
+//! the head.
 //!
 //! A connection can die after a COMMIT was sent and before it was answered. Then nobody knows whether the batch is in
 //! the log. That is no special case: it is [`StoreError::Transient`], the caller sends the same commands again, and
@@ -14,13 +15,16 @@ use std::time::Duration;
 
 use holdfast_domain::command::Fingerprint;
 use holdfast_domain::{Command, Hold, Ledger, Order, Sku, SkuState, StockRow, Timestamp};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use super::connection::{Ask, Connection, ask, bytes, from_json, get, head_of, parsed, within};
+use super::connection::{Ask, Connection, ask, bytes, from_json, get, head_of, parsed, timestamp, within};
+use super::planner::{Foreseen, Known, Planner};
 use super::target::Target;
-use super::touched::{append, push_remembered, push_touched};
-use crate::plan::{self, Kept, Plan, Remembered};
+use super::touched::{append, move_head, push_remembered, push_touched};
+use crate::plan::{self, Plan, Remembered};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 
 /// For one transaction, the wait for the head included, which the server ends after 10 s.
@@ -41,6 +45,8 @@ pub(super) const ORDERS: &str = "SELECT body, fingerprint FROM orders WHERE id =
 pub(super) const HOLDS: &str = "SELECT body, fingerprint FROM holds WHERE id = ANY($1)";
 const DUE: &str = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND expires_at <= \
                    greatest($1, (SELECT decided_at FROM log_head WHERE id = 1)) ORDER BY expires_at LIMIT $2";
+pub(super) const NEXT_DUE: &str =
+    "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
 const PENDING: &str = "SELECT id FROM pending WHERE id = ANY($1)";
 const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
 const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
@@ -51,13 +57,12 @@ const LOCATIONS: &str = "SELECT body FROM locations";
 pub(super) struct Writer {
     target: Arc<Target>,
     connection: Option<Connection>,
-    kept: Option<Kept>,
     is_closed: bool,
 }
 
 impl Writer {
     pub(super) fn new(target: Arc<Target>, connection: Connection) -> Self {
-        Self { target, connection: Some(connection), kept: None, is_closed: false }
+        Self { target, connection: Some(connection), is_closed: false }
     }
 
     pub(super) fn close(&mut self) {
@@ -84,13 +89,74 @@ impl Writer {
         self.connection = Some(connection);
     }
 
-    /// Decides and records a batch.
-    pub(super) async fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        let kept = self.kept.take();
+    /// Writes a batch that was planned, if the plan still holds; else nothing has happened.
+    async fn write_foreseen(&mut self, asks: &[Ask<'static>]) -> Result<bool> {
         let connection = self.take().await?;
-        let (executed, kept) = transaction(decide(&connection, kept, clock, commands)).await?;
+        let holds = transaction(async {
+            match connection.try_pipeline(BEGIN, asks, "COMMIT").await {
+                Ok(_) => Ok(true),
+                Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(false),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await?;
         self.put_back(connection);
-        self.kept = Some(kept);
+        Ok(holds)
+    }
+
+    /// Decides and records a batch, with everything looked up first that is not known.
+    async fn decide(
+        &mut self,
+        known: Option<Known>,
+        clock: Timestamp,
+        commands: &[Command],
+    ) -> Result<(Executed, Known)> {
+        let connection = self.take().await?;
+        let decided = transaction(decide(&connection, known, clock, commands)).await?;
+        self.put_back(connection);
+        Ok(decided)
+    }
+}
+
+/// The two halves of a batch's way, in the order in which they are taken. Whoever has the first may plan, and lets go of
+/// it where the plan needs no answer: the next batch is planned while this one is written.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) planner: Arc<Mutex<Planner>>,
+    pub(super) writer: Arc<Mutex<Writer>>,
+}
+
+impl Lane {
+    /// Decides and records a batch. `planner` was locked in the order of the calls.
+    pub(super) async fn execute(
+        self,
+        mut planner: OwnedMutexGuard<Planner>,
+        clock: Timestamp,
+        commands: Arc<Vec<Command>>,
+    ) -> Result<Executed> {
+        let mut writer;
+        match planner.take(clock, &commands)? {
+            None => writer = self.writer.lock_owned().await,
+            Some(Foreseen { asks, executed, .. }) => {
+                writer = Arc::clone(&self.writer).lock_owned().await;
+                drop(planner);
+                let holds = writer.write_foreseen(&asks).await;
+                if let Ok(true) = holds {
+                    return Ok(executed);
+                }
+                // Somebody else may have the planner and wait for the writer.
+                drop(writer);
+                planner = self.planner.lock_owned().await;
+                planner.forget();
+                if !holds? {
+                    planner.be_careful();
+                }
+                writer = self.writer.lock_owned().await;
+            }
+        }
+        let known = planner.take_known();
+        let (executed, known) = writer.decide(known, clock, &commands).await?;
+        planner.put_back(known);
         Ok(executed)
     }
 }
@@ -102,10 +168,10 @@ pub(super) async fn transaction<T>(work: impl Future<Output = Result<T>>) -> Res
 
 async fn decide(
     connection: &Connection,
-    kept: Option<Kept>,
+    known: Option<Known>,
     clock: Timestamp,
     commands: &[Command],
-) -> Result<(Executed, Kept)> {
+) -> Result<(Executed, Known)> {
     let keys = plan::keys(commands);
     let claims: Vec<Uuid> = keys.claims.iter().copied().collect();
     let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
@@ -115,25 +181,28 @@ async fn decide(
         ask!(ORDERS, &claims),
         ask!(HOLDS, &claims),
         ask!(DUE, clock.0, EXPIRE_PER_BATCH_MAX as i64),
+        ask!(NEXT_DUE),
         ask!(PENDING, ids),
     ];
     // What is not at hand is asked for right away; whether the rest is still true, the head will say.
-    let missing: Vec<&Sku> = match &kept {
-        Some(kept) => keys.skus.iter().filter(|sku| !kept.ledger.has_sku(sku)).collect(),
+    let missing: Vec<&Sku> = match &known {
+        Some(known) => keys.skus.iter().filter(|sku| !known.has_sku(sku)).collect(),
         None => keys.skus.iter().collect(),
     };
-    push_skus(&mut asks, &missing, kept.is_none());
+    push_skus(&mut asks, &missing, known.is_none());
     let answers = connection.pipeline(BEGIN, &asks, "").await?;
     let mut answers = answers.into_iter();
     let mut next = || answers.next().expect("each ask has its answer");
 
     let head = head_of(&next())?;
-    let known = next().iter().map(remembered_of).collect::<Result<_>>()?;
-    let (orders, holds, due, pending) = (next(), next(), next(), next());
+    let remembered = next().iter().map(remembered_of).collect::<Result<_>>()?;
+    let (orders, holds, due) = (next(), next(), next());
+    let next_due = next().first().map(|row| timestamp(row, 0)).transpose()?;
+    let pending = next();
     let now = clock.max(head.decided_at);
-    let had_kept = kept.is_some();
-    let at_hand = kept.and_then(|kept| kept.at(&head, now));
-    let is_stale = had_kept && at_hand.is_none();
+    let had_some = known.is_some();
+    let at_hand = known.and_then(|known| known.into_kept().at(&head, now));
+    let is_stale = had_some && at_hand.is_none();
     let mut ledger = at_hand.unwrap_or_else(|| Ledger::new(now));
     put_claims(&mut ledger, &claims, &orders, &holds, &due)?;
     if !is_stale {
@@ -141,19 +210,25 @@ async fn decide(
     }
     load_rest(connection, &mut ledger, is_stale, &keys.skus).await?;
 
-    let plan = plan::plan(&mut ledger, head.position, commands, known);
+    let plan = plan::plan(&mut ledger, head.position, commands, remembered);
     let settled: Vec<Uuid> = pending.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
     if plan.events.is_empty() && plan.remember.is_empty() && settled.is_empty() {
         connection.simple("ROLLBACK").await?;
-        let kept = Kept { head: head.position, ledger };
-        return Ok((Executed { outcomes: plan.outcomes, committed: None }, kept));
+        return Ok((
+            Executed { outcomes: plan.outcomes, committed: None },
+            Known::new(head, ledger, next_due),
+        ));
     }
     let Plan { events, outcomes, remember } = plan;
     let batch = LogBatch::after(&head, now, &events);
-    write(connection, &ledger, now, &remember, &settled, batch.as_ref()).await?;
-    let committed = batch.map(|batch| batch.committed(events));
-    let head = committed.as_ref().map_or(head.position, |committed| committed.last);
-    Ok((Executed { outcomes, committed }, Kept { head, ledger }))
+    let committed = batch.as_ref().map(|batch| batch.committed(events));
+    let head = batch.as_ref().map_or(head, |batch| Head {
+        position: batch.last,
+        decided_at: batch.decided_at,
+        hash: batch.hash,
+    });
+    write(connection, &ledger, now, &remember, settled, batch).await?;
+    Ok((Executed { outcomes, committed }, Known::new(head, ledger, next_due)))
 }
 
 /// Writes all that a plan changes, and commits.
@@ -162,8 +237,8 @@ pub(super) async fn write(
     ledger: &Ledger,
     now: Timestamp,
     remember: &[Remembered],
-    settled: &[Uuid],
-    batch: Option<&LogBatch>,
+    settled: Vec<Uuid>,
+    batch: Option<LogBatch>,
 ) -> Result<()> {
     let mut asks = Vec::new();
     push_touched(&mut asks, ledger)?;
@@ -172,7 +247,8 @@ pub(super) async fn write(
         asks.push(ask!("DELETE FROM pending WHERE id = ANY($1)", settled));
     }
     if let Some(batch) = batch {
-        append(&mut asks, batch);
+        asks.push(move_head(&batch));
+        asks.push(append(batch));
     }
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! The contract, and what only PostgreSQL can be asked: other writers, lost connections, fail-over, logins.
 
 mod faults;
+mod foreseen;
 mod logins;
 mod writers;
 

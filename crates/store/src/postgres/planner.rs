@@ -1,0 +1,157 @@
+//! Planning before the turn comes: what the last batch left in memory, and what can be decided on it without asking.
+//!
+//! Nearly every batch is orders with new ids, of items at hand, while nothing else writes. Such a batch is planned in
+//! memory alone, also while the one before it is still being written, and then goes to PostgreSQL in one round trip
+//! that begins with a proof: the log's head is where the plan begins, and nobody knows any of the ids. Where the proof
+//! fails, nothing has happened, and the batch is decided with everything looked up first.
+
+use std::sync::Arc;
+
+use holdfast_domain::{Command, CommandBody, HoldStatus, Keys, Ledger, Sku, Timestamp};
+use uuid::Uuid;
+
+use super::connection::Ask;
+use super::touched::{append, move_head_from, nothing_known, push_remembered, push_touched};
+use crate::plan::{self, Kept, Plan};
+use crate::{Executed, Head, LogBatch, Result};
+
+/// After a plan that did not hold, so many batches are decided with everything looked up first: ids that come again
+/// seldom come alone.
+const CAREFUL_BATCHES: u32 = 8;
+
+/// What the last batch left in memory; true as long as the log's head is where it left it.
+pub(super) struct Known {
+    kept: Kept,
+    head: Head,
+    /// No hold is due before this time.
+    quiet_until: Option<Timestamp>,
+}
+
+impl Known {
+    /// After a batch that was decided on `ledger` and left the head there. `next_due`: when the first hold was due before
+    /// it.
+    pub(super) fn new(head: Head, ledger: Ledger, next_due: Option<Timestamp>) -> Self {
+        let of_batch =
+            ledger.holds().filter(|hold| hold.status == HoldStatus::Held).map(|hold| hold.expires_at);
+        let quiet_until = of_batch.chain(next_due).min();
+        Self { kept: Kept { head: head.position, ledger }, head, quiet_until }
+    }
+
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
+    }
+
+    pub(super) fn has_sku(&self, sku: &Sku) -> bool {
+        self.kept.ledger.has_sku(sku)
+    }
+
+    /// Whether these can be decided on what is in memory, if nobody knows their ids.
+    fn suffices(&self, now: Timestamp, commands: &[Command], keys: &Keys) -> bool {
+        self.quiet_until.is_none_or(|due| now < due)
+            && commands.iter().all(|command| matches!(command.body, CommandBody::PlaceOrder(_)))
+            && keys.skus.iter().all(|sku| self.has_sku(sku))
+    }
+}
+
+/// A batch that is planned and not written.
+pub(super) struct Foreseen {
+    commands: Arc<Vec<Command>>,
+    /// Everything between BEGIN and COMMIT.
+    pub(super) asks: Vec<Ask<'static>>,
+    pub(super) executed: Executed,
+}
+
+/// Owner of what is known. Whoever holds it may plan; it is taken before the writer.
+#[derive(Default)]
+pub(super) struct Planner {
+    known: Option<Known>,
+    foreseen: Option<Foreseen>,
+    careful: u32,
+}
+
+impl Planner {
+    /// Plans a batch that will follow all that were taken, if that can be.
+    pub(super) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
+        if self.foreseen.is_none() && self.careful == 0 {
+            // What is wrong with it shows when its turn comes.
+            self.foreseen = self.plan(clock, commands).unwrap_or_default();
+        }
+    }
+
+    /// The plan of a batch whose turn it is, if it could be made.
+    pub(super) fn take(
+        &mut self,
+        clock: Timestamp,
+        commands: &Arc<Vec<Command>>,
+    ) -> Result<Option<Foreseen>> {
+        if let Some(foreseen) = self.foreseen.take() {
+            if Arc::ptr_eq(&foreseen.commands, commands) {
+                return Ok(Some(foreseen));
+            }
+            // What is known counts with a batch that was not written.
+            self.forget();
+            return Ok(None);
+        }
+        if self.careful > 0 {
+            self.careful -= 1;
+            return Ok(None);
+        }
+        self.plan(clock, commands)
+    }
+
+    /// What is known, to decide with everything looked up first; it has to be put back.
+    pub(super) fn take_known(&mut self) -> Option<Known> {
+        self.known.take()
+    }
+
+    pub(super) fn put_back(&mut self, known: Known) {
+        self.known = Some(known);
+    }
+
+    /// A batch that was taken was not written: nothing that is known counts any more.
+    pub(super) fn forget(&mut self) {
+        (self.known, self.foreseen) = (None, None);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_foreseen(&self) -> bool {
+        self.foreseen.is_some()
+    }
+
+    /// A plan did not hold.
+    pub(super) fn be_careful(&mut self) {
+        self.careful = CAREFUL_BATCHES;
+    }
+
+    fn plan(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) -> Result<Option<Foreseen>> {
+        let Some(known) = self.known.take() else { return Ok(None) };
+        let now = clock.max(known.head.decided_at);
+        let keys = plan::keys(commands);
+        if !known.suffices(now, commands, &keys) {
+            self.known = Some(known);
+            return Ok(None);
+        }
+        let Known { kept, head, quiet_until } = known;
+        let Some(mut ledger) = kept.at(&head, now) else { return Ok(None) };
+        for id in &keys.claims {
+            ledger.put_order(*id, None);
+            ledger.put_hold(*id, None);
+        }
+        let Plan { events, outcomes, remember } =
+            plan::plan(&mut ledger, head.position, commands, Vec::new());
+        let Some(batch) = LogBatch::after(&head, now, &events) else {
+            self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, quiet_until });
+            return Ok(None);
+        };
+        let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
+        let mut asks =
+            vec![move_head_from(&head, &batch), nothing_known(&batch, ids, plan::outcome_keys(commands))];
+        push_touched(&mut asks, &ledger)?;
+        push_remembered(&mut asks, now, &remember)?;
+        let head = Head { position: batch.last, decided_at: now, hash: batch.hash };
+        let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
+        asks.push(append(batch));
+        self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, quiet_until });
+        Ok(Some(Foreseen { commands: Arc::clone(commands), asks, executed }))
+    }
+}
