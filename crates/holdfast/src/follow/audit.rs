@@ -9,14 +9,17 @@ use holdfast_store::{Committed, Reads};
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
+use super::rest::Rush;
 use super::tail::{patiently, pause};
 use crate::clock;
 use crate::verify::chain::Chain;
 
 /// Bytes of the log that are checked in one go.
 const SLICE_BYTES_MAX: usize = 256 << 10;
-/// What is old can wait: after a slice the audit pauses for so many times as long as that took.
+/// What is old can wait: after a slice the audit pauses for so many times as long as that took; longer while orders rush
+/// in.
 const PAUSE_FACTOR: u32 = 4;
+const RUSH_PAUSE_FACTOR: u32 = 24;
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// How often the end of the log is looked at, at most, and how often when nobody tells of anything new.
 const LOOK_PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -58,13 +61,14 @@ pub async fn run(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut chain = Chain::new();
+    let mut rush = Rush::new(wake.resubscribe());
     loop {
         // The log is read anyway: what this end of the channel does not take up must not stay in memory for it.
         wake = wake.resubscribe();
         let position = chain.position();
+        let started = std::time::Instant::now();
         let batches = patiently("the audit", &mut shutdown, || reads.log(position, SLICE_BYTES_MAX)).await;
         let Some(batches) = batches else { return };
-        let started = std::time::Instant::now();
         let at_the_end = batches.is_empty();
         for batch in &batches {
             if let Err(difference) = chain.check(batch, |_, _, _| Ok(())) {
@@ -87,8 +91,8 @@ pub async fn run(
                 report.verified_at = Some(clock::now());
             }
         });
-        let wait =
-            if at_the_end { LOOK_PAUSE_MIN } else { (started.elapsed() * PAUSE_FACTOR).max(PAUSE_MIN) };
+        let factor = if rush.goes_on() { RUSH_PAUSE_FACTOR } else { PAUSE_FACTOR };
+        let wait = if at_the_end { LOOK_PAUSE_MIN } else { (started.elapsed() * factor).max(PAUSE_MIN) };
         if !pause(wait, &mut shutdown).await {
             return;
         }

@@ -15,7 +15,9 @@ use crate::gateway::events::cloud_event;
 /// The name of its cursor.
 pub const CURSOR: &str = "relay";
 /// Events that are published between two saves of the cursor, about.
-const EVENTS_PER_SAVE: usize = 500;
+const EVENTS_PER_SAVE: usize = 2_000;
+/// The same while orders rush in: commands wait in the broker behind what it has taken from here.
+const RUSH_EVENTS_PER_SAVE: usize = 200;
 /// The longest pause while the broker takes nothing.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -35,7 +37,8 @@ pub async fn run(
         let started = Instant::now();
         let mut messages = messages(&first);
         let mut last = first;
-        while let Some(next) = tail.ready(EVENTS_PER_SAVE.saturating_sub(messages.len())) {
+        let events_max = if tail.is_rush() { RUSH_EVENTS_PER_SAVE } else { EVENTS_PER_SAVE };
+        while let Some(next) = tail.ready(events_max.saturating_sub(messages.len())) {
             messages.extend(self::messages(&next));
             last = next;
         }

@@ -2,12 +2,18 @@
 //! between two pieces of work, the less the later they are: a rush finds them late, but never later than they may be
 //! for long.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use holdfast_domain::Timestamp;
+use holdfast_domain::{Position, Timestamp};
+use holdfast_store::Committed;
+use tokio::sync::broadcast;
 
 use crate::clock;
 
+/// How long to count what comes, and how many events within that are a rush.
+pub(super) const RUSH_LOOK: Duration = Duration::from_millis(50);
+const RUSH_EVENTS: u64 = 50;
 /// Rests so many times as long as it worked, while nothing is late yet.
 const FACTOR: u32 = 9;
 
@@ -34,6 +40,45 @@ impl Rest {
         }
         let share_left = 1.0 - late.as_secs_f64() / self.late_max.as_secs_f64();
         (worked * FACTOR).mul_f64(share_left)
+    }
+}
+
+/// Whether orders come in numbers, by what is told of them.
+pub(super) struct Rush {
+    news: broadcast::Receiver<Arc<Committed>>,
+    looked_at: Instant,
+    /// How far the log had come by then, as far as it was told.
+    seen: Option<Position>,
+    newest: Option<Position>,
+    goes_on: bool,
+}
+
+impl Rush {
+    pub(super) fn new(news: broadcast::Receiver<Arc<Committed>>) -> Self {
+        Self { news, looked_at: Instant::now(), seen: None, newest: None, goes_on: false }
+    }
+
+    /// By the last look, which is never longer ago than it takes to call this once more.
+    pub(super) fn goes_on(&mut self) -> bool {
+        loop {
+            match self.news.try_recv() {
+                Ok(committed) => self.newest = self.newest.max(Some(committed.last)),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => break,
+            }
+        }
+        let elapsed = self.looked_at.elapsed();
+        if elapsed >= RUSH_LOOK {
+            self.goes_on = match (self.seen, self.newest) {
+                (Some(Position(seen)), Some(Position(newest))) => {
+                    (newest - seen) as f64 / RUSH_EVENTS as f64 >= elapsed.div_duration_f64(RUSH_LOOK)
+                }
+                (None, newest) => newest.is_some(),
+                (Some(_), None) => false,
+            };
+            (self.looked_at, self.seen) = (Instant::now(), self.newest);
+        }
+        self.goes_on
     }
 }
 

@@ -10,15 +10,14 @@ use holdfast_store::{Committed, LogBatch, Reads, StoreError};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::rest::{RUSH_LOOK, Rush};
+
 /// How long a follower may be behind when nobody wakes it.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of the log that are read at once.
-const READ_BYTES_MAX: usize = 2 << 20;
+const READ_BYTES_MAX: usize = 512 << 10;
 /// Batches that are taken in ahead of their use.
 const READY_MAX: usize = 1_000;
-/// How long to count what comes, and how many events within that are a rush.
-const RUSH_LOOK: Duration = Duration::from_millis(50);
-const RUSH_EVENTS: u64 = 50;
 /// The longest pause between attempts when the database cannot be read.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -149,6 +148,11 @@ impl Tail {
         }
     }
 
+    /// Whether orders come in numbers.
+    pub fn is_rush(&mut self) -> bool {
+        self.rush.goes_on()
+    }
+
     /// Leaves the machine to the orders for so long, or until they no longer rush in. What comes during a long rest is
     /// read from the log later and not kept in memory until then. False when it is time to stop.
     pub async fn rest(&mut self, length: Duration) -> bool {
@@ -230,45 +234,6 @@ impl Tail {
     }
 }
 
-/// Whether orders come in numbers, by what is told of them.
-struct Rush {
-    news: broadcast::Receiver<Arc<Committed>>,
-    looked_at: Instant,
-    /// How far the log had come by then, as far as it was told.
-    seen: Option<Position>,
-    newest: Option<Position>,
-    goes_on: bool,
-}
-
-impl Rush {
-    fn new(news: broadcast::Receiver<Arc<Committed>>) -> Self {
-        Self { news, looked_at: Instant::now(), seen: None, newest: None, goes_on: false }
-    }
-
-    /// By the last look, which is never longer ago than it takes to call this once more.
-    fn goes_on(&mut self) -> bool {
-        loop {
-            match self.news.try_recv() {
-                Ok(committed) => self.newest = self.newest.max(Some(committed.last)),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => break,
-            }
-        }
-        let elapsed = self.looked_at.elapsed();
-        if elapsed >= RUSH_LOOK {
-            self.goes_on = match (self.seen, self.newest) {
-                (Some(Position(seen)), Some(Position(newest))) => {
-                    (newest - seen) as f64 / RUSH_EVENTS as f64 >= elapsed.div_duration_f64(RUSH_LOOK)
-                }
-                (None, newest) => newest.is_some(),
-                (Some(_), None) => false,
-            };
-            (self.looked_at, self.seen) = (Instant::now(), self.newest);
-        }
-        self.goes_on
-    }
-}
-
 fn follows(committed: &Committed, position: Position) -> bool {
     committed.first == position.plus(1)
         && committed.last == position.plus(committed.events.len())
@@ -318,7 +283,7 @@ mod tests {
         };
         let rest = async {
             // At first nobody knows that there is a rush.
-            while !tail.rush.goes_on() {
+            while !tail.is_rush() {
                 sleep(Duration::from_millis(5)).await;
             }
             assert!(tail.rest(Duration::from_secs(60)).await);
