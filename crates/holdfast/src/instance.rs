@@ -84,6 +84,8 @@ pub struct Instance {
     since: Timestamp,
     database: Database,
     state: Mutex<State>,
+    /// Whether others can read which roles run here.
+    has_told: watch::Sender<bool>,
 }
 
 impl Instance {
@@ -116,7 +118,8 @@ impl Instance {
             |id: &String| others.iter().find(|told| told.id == *id).is_none_or(|told| told.is_gone(host));
         let id = places.find(free).expect("there are more numbers than instances");
         let host = host.to_owned();
-        let instance = Arc::new(Self { id, host, since: clock::now(), database, state: Mutex::default() });
+        let (since, state, has_told) = (clock::now(), Mutex::default(), watch::Sender::new(false));
+        let instance = Arc::new(Self { id, host, since, database, state, has_told });
         instance.tell().await?;
         Ok(instance)
     }
@@ -188,6 +191,11 @@ impl Instance {
         self.database.notes.put_notes(vec![Note { name: self.note_name(), body, at: clock::now() }]).await
     }
 
+    /// Returns once others can read which roles run here.
+    pub async fn has_told(&self) {
+        told(&mut self.has_told.subscribe()).await;
+    }
+
     /// Tells until the process stops; then its name leaves the list.
     pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval(TELL_EVERY);
@@ -205,6 +213,9 @@ impl Instance {
                 Ok(Err(error)) => Some(error.to_string()),
                 Err(_elapsed) => Some("the database does not answer".to_owned()),
             };
+            if trouble.is_none() {
+                self.has_told.send_replace(true);
+            }
             let mut state = self.lock();
             if trouble != state.trouble {
                 match &trouble {

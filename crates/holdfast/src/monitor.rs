@@ -129,8 +129,13 @@ impl Monitor {
         Arc::new(Self { database, audit, queues, relays, client: reqwest::Client::new() })
     }
 
-    /// Looks every two seconds until the process stops.
-    pub async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+    /// Looks every two seconds until the process stops, first when `begin` says that there is something to see: a board
+    /// without this process's own roles would look like a shop where nothing runs.
+    pub async fn run(self: Arc<Self>, begin: impl Future<Output = ()>, mut stopping: watch::Receiver<bool>) {
+        tokio::select! {
+            () = begin => {}
+            () = told(&mut stopping) => return,
+        }
         let mut memory = Memory::default();
         if let Ok(Some(health)) = read(&self.database).await {
             memory.incidents = health.incidents;

@@ -197,7 +197,9 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 tasks.follow("monitor's heartbeat", beat(Role::Monitor));
                 let audited = Arc::new(Audit::default());
                 let monitor = Monitor::new(database.clone(), audited.clone(), queues.clone(), bus.is_some());
-                tasks.follow("monitor", monitor.run(tasks.stopping()));
+                let told = instance.clone();
+                let begin = async move { told.has_told().await };
+                tasks.follow("monitor", monitor.run(begin, tasks.stopping()));
                 let (reads, wake) = (database.reads.clone(), committed.subscribe());
                 tasks.follow("audit", audit::run(audited, reads, wake, tasks.stopping()));
             }

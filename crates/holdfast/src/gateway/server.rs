@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
@@ -29,6 +30,10 @@ const CONNECTIONS_MAX: usize = 10_000;
 const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 /// How long a request may take from its head to its answer's head; streams and imports are beyond it by then.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Of a body that is too large so much is still read, for so long, before the answer: a client that is cut off while it
+/// writes sees a broken connection instead.
+const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+const DISCARD_MAX: Duration = Duration::from_secs(2);
 /// Requests that are worked on at most; beyond that they are refused at once, surely not taken.
 const REQUESTS_MAX: usize = 4_096;
 /// Bytes of a request's head at most.
@@ -75,6 +80,16 @@ fn refused(request: &Request, places: &Semaphore) -> Option<Problem> {
     None
 }
 
+async fn discard(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut bytes = 0;
+    while bytes <= DISCARDED_BYTES_MAX
+        && let Some(Ok(part)) = stream.next().await
+    {
+        bytes += part.len();
+    }
+}
+
 impl Front {
     pub fn new(router: Router, metrics: Arc<Metrics>) -> Self {
         Self { router, places: Semaphore::new(REQUESTS_MAX), metrics }
@@ -84,7 +99,13 @@ impl Front {
         let started = Instant::now();
         let method = request.method().clone();
         let mut response = match refused(&request, &self.places) {
-            Some(problem) => problem.into_response(),
+            Some(problem) => {
+                if problem.status == StatusCode::PAYLOAD_TOO_LARGE {
+                    let discarded = discard(request.into_body());
+                    drop(tokio::time::timeout(DISCARD_MAX, discarded).await);
+                }
+                problem.into_response()
+            }
             None => {
                 let _place = self.places.try_acquire();
                 answered(request, &self.router).await
@@ -204,7 +225,6 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
     use axum::routing::{get, post};
 
     async fn panics() -> StatusCode {
