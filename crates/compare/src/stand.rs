@@ -18,6 +18,8 @@ use crate::machine;
 /// A gateway reads a million items first.
 const START_WAIT_MAX: Duration = Duration::from_secs(120);
 const TOOL_WAIT_MAX: Duration = Duration::from_secs(600);
+const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(120);
+const PUBLISH_LOOK: Duration = Duration::from_millis(100);
 /// The roles besides the gateway, each in a process of its own.
 const ROLES: [&str; 5] = ["orders", "items", "stock", "relay", "monitor"];
 
@@ -79,7 +81,7 @@ pub struct Stand {
     _metrics: Vec<Port>,
     /// Where the broker is; `None` in one process.
     broker: Option<[String; 2]>,
-    _servers: Option<Arc<Servers>>,
+    servers: Option<Arc<Servers>>,
 }
 
 impl Stand {
@@ -112,7 +114,7 @@ impl Stand {
             roles: Vec::new(),
             _metrics: Vec::new(),
             broker,
-            _servers: servers.cloned(),
+            servers: servers.cloned(),
         };
         stand.tool(&["migrate"]).await?;
         stand.key = stand.tool(&["api-keys", "add", "compare", "--role", "admin"]).await?;
@@ -152,6 +154,18 @@ impl Stand {
     pub fn memory(&self) -> anyhow::Result<f64> {
         let pid = self.gateway.as_ref().and_then(Process::pid).context("the gateway does not run")?;
         machine::resident(pid).context("the gateway's memory cannot be read")
+    }
+
+    /// How long it takes from now until the relay has published every event that is in the log; nothing without a broker.
+    pub async fn until_published(&self) -> anyhow::Result<Duration> {
+        const BEHIND: &str = "SELECT head.position - relay.position FROM log_head head, cursors relay WHERE relay.name = 'relay'";
+        let Some(servers) = &self.servers else { return Ok(Duration::ZERO) };
+        let begun = Instant::now();
+        while servers.postgres.sql(&self.database, BEHIND).await? != "0" {
+            ensure!(begun.elapsed() < PUBLISH_WAIT_MAX, "the relay does not come to the end of the log");
+            tokio::time::sleep(PUBLISH_LOOK).await;
+        }
+        Ok(begun.elapsed())
     }
 
     /// The process to watch.

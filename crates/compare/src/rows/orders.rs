@@ -18,6 +18,7 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
     let (mut bare, mut spread, mut hot) = (per_second(), per_second(), per_second());
     let (mut naive, mut naive_hot) = (per_second(), per_second());
     let (mut p50, mut p99) = (Runs::new(Unit::Millis), Runs::new(Unit::Millis));
+    let mut published = Runs::new(Unit::Seconds);
     let database = match mode {
         Mode::Embedded => None,
         Mode::Distributed => Some(table.servers().await?.database().await?),
@@ -30,6 +31,7 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         spread.push(measured.orders_per_second()?);
         p50.push(measured.millis("orders", "p50")?);
         p99.push(measured.millis("orders", "p99")?);
+        published.push(stand.until_published().await?.as_secs_f64());
         table.turn(&format!("single orders on one hot SKU, {name}, run {run}")).await;
         hot.push(Load::orders(CONNECTIONS).hot().run(&bin, &target, duration).await?.orders_per_second()?);
         if let Some(database) = &database {
@@ -53,6 +55,9 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         Mode::Embedded => latency,
         Mode::Distributed => latency.target(Target::AtMost(40.0)),
     });
+    if database.is_some() {
+        table.results.add(Entry::new(format!("{work}: until the last event is published"), published));
+    }
     let work = format!("single orders on one hot SKU, {name}");
     let entry = Entry::new(&work, hot.clone()).against("spread over all", &spread);
     table.results.add(entry.target(Target::ShareAtLeast(HOT_SHARE)));

@@ -54,10 +54,10 @@ pub async fn run(
         let movements = movements(&slice, &mut on_hand);
         let applying = Instant::now();
         let applied = patiently(what, &mut shutdown, || store.apply_movements(movements.clone(), last)).await;
-        let least = least_pause(events, applying.elapsed());
+        let (least, worked) = (least_pause(events, applying.elapsed()), started.elapsed());
         if applied.is_none()
             || !pause(least, &mut shutdown).await
-            || !tail.rest(rest.after(started.elapsed(), decided_at)).await
+            || !tail.rest(rest.after(worked, decided_at)).await
         {
             return;
         }
