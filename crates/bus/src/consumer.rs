@@ -45,8 +45,8 @@ impl Consumer {
         Some(std::mem::replace(&mut self.gathered, rest))
     }
 
-    /// Waits until as much waits as a batch may be: nothing is gained by waiting for more. Never yields less; what has
-    /// gathered stays when this is dropped.
+    /// Waits until as much waits as a batch may be (nothing is gained by waiting for more), for ever if no more comes.
+    /// What has gathered stays when this is dropped.
     pub async fn full(&mut self, commands_max: usize) -> Vec<Delivery> {
         self.gather(commands_max);
         let mut waiting: usize = self.gathered.iter().map(|delivery| delivery.commands.len()).sum();

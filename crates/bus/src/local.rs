@@ -62,6 +62,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_full_batch_is_waited_for_and_what_gathered_until_then_is_kept() {
+        let (publisher, mut consumer) = local();
+        for size in [3, 4] {
+            publisher.publish(sweeps(size)).expect("there is room");
+        }
+        let patience = std::time::Duration::from_millis(20);
+        tokio::time::timeout(patience, consumer.full(8)).await.expect_err("seven are not eight");
+        publisher.publish(sweeps(2)).expect("there is room");
+        let sizes =
+            |batch: Vec<Delivery>| batch.iter().map(|delivery| delivery.commands.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(consumer.full(8).await), [3, 4]);
+        assert_eq!(sizes(consumer.ready(8).expect("the rest waits")), [2]);
+    }
+
+    #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
         let (publisher, _consumer) = local();
         for _ in 0..QUEUE_ENVELOPES_MAX {

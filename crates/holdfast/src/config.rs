@@ -35,7 +35,7 @@ pub struct DataArgs {
     pub log_format: Option<String>,
 }
 
-/// What a flash sale takes, about; a listener's basket of work is that late then.
+/// Long enough for the first rush of a sale, short enough for whoever waits for the events of it.
 const LATE_SECONDS_MAX: u64 = 15;
 
 /// Settings of `serve`.

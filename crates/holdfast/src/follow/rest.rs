@@ -58,7 +58,7 @@ impl Rush {
         Self { news, looked_at: Instant::now(), seen: None, newest: None, goes_on: false }
     }
 
-    /// By the last look, which is never longer ago than it takes to call this once more.
+    /// Takes in what was told, and looks again once it is time to; until then it is what the last look said.
     pub(super) fn goes_on(&mut self) -> bool {
         loop {
             match self.news.try_recv() {

@@ -19,6 +19,9 @@ use crate::{Head, Result, StoreError};
 /// Asks of one pipeline. `try_join_all` sends them in their order only up to 30; see [`Connection::pipeline`].
 const PIPELINE_MAX: usize = 24;
 
+/// With PostgreSQL's own word of what went wrong.
+type Said<T> = std::result::Result<T, tokio_postgres::Error>;
+
 pub(super) type Value<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 /// One statement with its values.
@@ -104,12 +107,11 @@ impl Connection {
         before: &str,
         asks: &[Ask<'_>],
         after: &str,
-    ) -> std::result::Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    ) -> Said<Vec<Vec<Row>>> {
         assert!(asks.len() <= PIPELINE_MAX, "a pipeline is sent in its order up to {PIPELINE_MAX} asks");
         self.prepare(asks.iter().map(|ask| ask.sql)).await?;
         // A future of the client sends when it is first polled, and these are polled in their order.
-        let mut steps: Vec<BoxFuture<'_, std::result::Result<Vec<Row>, tokio_postgres::Error>>> =
-            Vec::with_capacity(asks.len() + 2);
+        let mut steps: Vec<BoxFuture<'_, Said<Vec<Row>>>> = Vec::with_capacity(asks.len() + 2);
         steps.push(self.edge(before).boxed());
         for ask in asks {
             let statement = self.prepared(ask.sql).expect("it was prepared above");
@@ -124,7 +126,7 @@ impl Connection {
     }
 
     /// What a pipeline begins or ends with, if anything.
-    async fn edge(&self, sql: &str) -> std::result::Result<Vec<Row>, tokio_postgres::Error> {
+    async fn edge(&self, sql: &str) -> Said<Vec<Row>> {
         if !sql.is_empty() {
             self.client.batch_execute(sql).await?;
         }
@@ -132,10 +134,7 @@ impl Connection {
     }
 
     /// Prepares what is not prepared yet, in one round trip.
-    pub(super) async fn prepare<'a>(
-        &self,
-        statements: impl Iterator<Item = &'a str>,
-    ) -> std::result::Result<(), tokio_postgres::Error> {
+    pub(super) async fn prepare<'a>(&self, statements: impl Iterator<Item = &'a str>) -> Said<()> {
         let missing = statements.filter(|sql| self.prepared(sql).is_none());
         try_join_all(missing.map(|sql| self.statement(sql))).await.map(drop)
     }
@@ -144,7 +143,7 @@ impl Connection {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    async fn statement(&self, sql: &str) -> std::result::Result<Statement, tokio_postgres::Error> {
+    async fn statement(&self, sql: &str) -> Said<Statement> {
         if let Some(statement) = self.prepared(sql) {
             return Ok(statement);
         }
