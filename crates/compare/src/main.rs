@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 /// The product's own: the bare server shall not lose by its allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(version, about = "Measures Holdfast against the limits of its machine")]

@@ -26,7 +26,7 @@ use config::{DataArgs, ServeArgs};
 use holdfast_domain::Role;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Keeps the truth about a shop's stock and takes its orders.
 #[derive(Debug, Parser)]

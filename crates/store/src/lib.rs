@@ -120,9 +120,15 @@ struct PayloadIn {
     events: Vec<Recorded>,
 }
 
+/// The size of most events is below.
+const EVENT_BYTES: usize = 448;
+
 /// The recorded form of a batch's events.
 pub fn encode_events(events: &[Recorded]) -> Vec<u8> {
-    serde_json::to_vec(&PayloadOut { v: 1, events }).expect("events are plain data and always serialise")
+    let mut payload = Vec::with_capacity((events.len() + 1) * EVENT_BYTES);
+    serde_json::to_writer(&mut payload, &PayloadOut { v: 1, events })
+        .expect("events are plain data and always serialise");
+    payload
 }
 
 pub fn decode_events(payload: &[u8]) -> Result<Vec<Recorded>> {

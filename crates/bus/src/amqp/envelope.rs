@@ -1,13 +1,22 @@
 //! The body of a message: ONE command object, or an array of up to 1,000. CONTRACT section 4. And who speaks in it.
 
+use std::fmt;
+
+use holdfast_domain::command::{Lines, PlaceOrder};
 use holdfast_domain::wire::{FieldError, Malformed, from_value, parse_command};
-use holdfast_domain::{Actor, Command, CommandBody, Outcome, Timestamp};
-use serde::{Deserialize, Serialize};
+use holdfast_domain::{Actor, Command, CommandBody, Customer, GeoPoint, Outcome, Timestamp};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
 use crate::ENVELOPE_COMMANDS_MAX;
+
+/// Room for so many orders before a list of them has to grow.
+const ORDERS_EXPECTED: usize = 128;
+/// The size of most outcomes is below.
+const OUTCOME_BYTES: usize = 512;
 
 /// Who speaks in a message, as far as the broker vouches for it.
 #[derive(Debug, Clone)]
@@ -78,6 +87,70 @@ struct Incoming {
     requested_at: Option<Timestamp>,
     #[serde(flatten)]
     body: CommandBody,
+}
+
+/// `order.place`, of which nearly everything consists: its fields by name, where flattened and tagged parts would first be
+/// read into a tree.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncomingOrder {
+    id: Uuid,
+    #[serde(default)]
+    key: Option<Uuid>,
+    actor: Actor,
+    #[serde(default)]
+    requested_at: Option<Timestamp>,
+    #[expect(dead_code, reason = "only this kind can be read")]
+    kind: OrderPlace,
+    #[serde(default)]
+    customer: Option<Customer>,
+    lines: Lines,
+    #[serde(default)]
+    ship_to: Option<GeoPoint>,
+    #[serde(default)]
+    allow_partial: bool,
+}
+
+#[derive(Deserialize)]
+enum OrderPlace {
+    #[serde(rename = "order.place")]
+    Only,
+}
+
+impl From<IncomingOrder> for Command {
+    fn from(order: IncomingOrder) -> Self {
+        let IncomingOrder { id, key, actor, requested_at, kind: _, customer, lines, ship_to, allow_partial } =
+            order;
+        let body = CommandBody::PlaceOrder(PlaceOrder { customer, lines, ship_to, allow_partial });
+        Command { id, key, actor, requested_at, body }
+    }
+}
+
+/// An array of orders, made commands one by one: a list of orders first would be copied as it grows.
+struct Orders(Vec<Command>);
+
+impl<'de> Deserialize<'de> for Orders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(OrdersVisitor)
+    }
+}
+
+struct OrdersVisitor;
+
+impl<'de> Visitor<'de> for OrdersVisitor {
+    type Value = Orders;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("orders")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Orders, A::Error> {
+        let mut commands = Vec::with_capacity(ORDERS_EXPECTED);
+        while let Some(order) = seq.next_element::<IncomingOrder>()? {
+            commands.push(order.into());
+        }
+        Ok(Orders(commands))
+    }
 }
 
 /// One command as gateways send it.
@@ -151,6 +224,11 @@ impl Envelope {
 
 /// An envelope of a gateway, read without the detour over single fields; `None` if it is not quite that.
 fn read_own(body: &[u8]) -> Option<Vec<Command>> {
+    if let Ok(Orders(commands)) = serde_json::from_slice(body)
+        && commands.len() <= ENVELOPE_COMMANDS_MAX
+    {
+        return Some(commands);
+    }
     let incoming: Vec<Incoming> = serde_json::from_slice(body).ok()?;
     let sweeps = incoming.iter().any(|command| matches!(command.body, CommandBody::Sweep));
     if sweeps || incoming.len() > ENVELOPE_COMMANDS_MAX {
@@ -231,7 +309,8 @@ fn dotted(field: &str) -> SmolStr {
 /// The reply to an envelope: an outcome for each command that was sent, in their order.
 pub(super) fn write_reply(slots: &[SlotReply], is_single: bool, outcomes: Vec<Outcome>) -> Vec<u8> {
     let mut outcomes = outcomes.into_iter();
-    let mut text = vec![b'['];
+    let mut text = Vec::with_capacity(2 + slots.len() * OUTCOME_BYTES);
+    text.push(b'[');
     for slot in slots {
         if text.len() > 1 {
             text.push(b',');

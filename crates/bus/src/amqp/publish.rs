@@ -16,7 +16,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::{oneshot, watch};
 
 use super::link::Line;
-use super::room::{Packed, Room};
+use super::room::{Gathered, Packed, Room};
 use super::trouble::plain;
 use super::{Alive, CLOSED, RETRY_WAIT, Shared, declare, envelope, told};
 use crate::topology::{self, COMMANDS};
@@ -24,10 +24,6 @@ use crate::{NotTaken, Reply, Undecided};
 
 /// Envelopes without a confirm at most. The client library queues without bound while the broker takes nothing.
 const UNCONFIRMED_MAX: usize = 64;
-/// Envelopes that may leave with few commands. Beyond that, commands gather until one of them is confirmed, or until
-/// there are enough for another envelope to be worth it.
-const EAGER_ENVELOPES: usize = 2;
-const WORTHWHILE_COMMANDS: usize = 64;
 /// How long everything may be refused on a channel before another one takes its place. RabbitMQ 3.10 asks the leader that
 /// a quorum queue had when the channel first published to it: where that was a node that had just died, the channel
 /// refuses everything for as long as it lives, whoever leads by then.
@@ -148,7 +144,7 @@ async fn session(
     shared: &Shared,
     line: &Line,
     queue: CommandQueue,
-    room: &Room,
+    room: &Arc<Room>,
     closing: &mut watch::Receiver<bool>,
 ) -> Result<(), String> {
     let mut exit = Exit::open(shared, line).await?;
@@ -161,6 +157,7 @@ async fn session(
     while lost.is_none() {
         let state = link.borrow_and_update().clone();
         let reply_to = address.borrow_and_update().clone();
+        let mut enough_at = None;
         if !state.is_on(line) {
             lost = state.trouble.map(|why| why.to_string()).or(Some("it was closed".to_owned()));
             break;
@@ -179,10 +176,18 @@ async fn session(
                     exit.close(shared, line, "it refuses everything").await;
                     exit = Exit::open(shared, line).await?;
                 }
-                while !exit.is_stale() && may_send(unconfirmed.len(), room.commands()) {
+                while !exit.is_stale() && unconfirmed.len() < UNCONFIRMED_MAX {
+                    match room.gathered() {
+                        Gathered::Enough => {}
+                        Gathered::Nothing => break,
+                        Gathered::EnoughAt(time) => {
+                            enough_at = Some(time);
+                            break;
+                        }
+                    }
                     let Some(packed) = room.pack() else { break };
-                    let Packed { body, routing_key, parts } = packed;
-                    let id = shared.waiters.add(parts);
+                    let Packed { body, routing_key, parts, under_way } = packed;
+                    let id = shared.waiters.add(parts, under_way);
                     in_doubt.insert(id);
                     let mut sent =
                         Box::pin(send(shared, exit.channel.clone(), id, body, routing_key, reply_to.clone()));
@@ -204,6 +209,7 @@ async fn session(
         }
         tokio::select! {
             () = room.arrived() => {}
+            () = reached(enough_at) => {}
             Some(answered) = unconfirmed.next() => {
                 in_doubt.remove(&answered.id);
                 exit.note(&answered);
@@ -225,8 +231,12 @@ async fn session(
     Err(why)
 }
 
-fn may_send(unconfirmed: usize, commands: usize) -> bool {
-    unconfirmed < EAGER_ENVELOPES || (unconfirmed < UNCONFIRMED_MAX && commands >= WORTHWHILE_COMMANDS)
+/// Returns at that time; without one, never.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn send(

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::link::Line;
+use super::room::UnderWay;
 use super::trouble::plain;
 use super::{Alive, RETRY_WAIT, Shared, told};
 use crate::topology::REPLY_PREFIX;
@@ -29,28 +30,35 @@ const FORGET_EVERY: u64 = 1_024;
 #[derive(Default)]
 pub(super) struct Waiters {
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, Parts>>,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+}
+
+/// One envelope on its way, and those who wait for it.
+struct Waiting {
+    parts: Parts,
+    /// Gives its commands' place in the room to others when it is dropped.
+    _under_way: UnderWay,
 }
 
 impl Waiters {
-    pub fn add(&self, parts: Parts) -> u64 {
+    pub fn add(&self, parts: Parts, under_way: UnderWay) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = self.lock();
         if id.is_multiple_of(FORGET_EVERY) {
-            waiting.retain(|_, parts| parts.iter().any(|(_, waiter)| !waiter.is_closed()));
+            waiting.retain(|_, waiting| waiting.parts.iter().any(|(_, waiter)| !waiter.is_closed()));
         }
-        waiting.insert(id, parts);
+        waiting.insert(id, Waiting { parts, _under_way: under_way });
         id
     }
 
     /// Tells all of an envelope that there will be no outcomes, unless they came already.
     pub fn refuse(&self, id: u64, why: &Undecided) {
-        let parts = self.lock().remove(&id);
-        refuse(parts.unwrap_or_default(), why);
+        let waiting = self.lock().remove(&id);
+        refuse(waiting.map(|waiting| waiting.parts).unwrap_or_default(), why);
     }
 
     fn answer(&self, id: u64, outcomes: Vec<Outcome>) {
-        let Some(parts) = self.lock().remove(&id) else { return };
+        let Some(Waiting { parts, _under_way }) = self.lock().remove(&id) else { return };
         let wanted: usize = parts.iter().map(|(count, _)| count).sum();
         if wanted != outcomes.len() {
             tracing::error!(wanted, got = outcomes.len(), "a reply does not fit its envelope");
@@ -63,7 +71,7 @@ impl Waiters {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Parts>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         self.waiting.lock().expect("nobody panics while holding it")
     }
 }

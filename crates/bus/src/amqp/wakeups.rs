@@ -2,6 +2,7 @@
 //! whoever misses one looks by itself a second later.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use holdfast_domain::Position;
@@ -14,6 +15,11 @@ use super::link::Line;
 use super::trouble::plain;
 use super::{Alive, RETRY_WAIT, Shared, told};
 use crate::topology::{COMMITTED, COMMITTED_PREFIX};
+
+/// After telling of so many events it pauses so long: whoever hears it reads all that is there by then, and one reading of
+/// many costs everybody less than many of few.
+const MANY_EVENTS: u64 = 20;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tells others what this process committed.
 #[derive(Clone)]
@@ -91,6 +97,7 @@ async fn tell_over(
     announced: &mut watch::Receiver<Position>,
 ) -> Result<(), Ended> {
     let channel = line.connection.create_channel().await?;
+    let mut told_up_to = Position(0);
     loop {
         announced.changed().await.map_err(|_| Ended::Dropped)?;
         let position = *announced.borrow_and_update();
@@ -103,6 +110,10 @@ async fn tell_over(
         channel
             .basic_publish(COMMITTED.into(), ShortString::default(), options, text.as_bytes(), properties)
             .await?;
+        if position.0.saturating_sub(told_up_to.0) >= MANY_EVENTS {
+            tokio::time::sleep(PAUSE).await;
+        }
+        told_up_to = position;
     }
 }
 

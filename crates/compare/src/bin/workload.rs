@@ -16,7 +16,7 @@ use holdfast_store::{Committed, decode_events, encode_events};
 
 /// The product's own.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SKUS: usize = 1_000;
 const ORDERS: usize = 1_000;

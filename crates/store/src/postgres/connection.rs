@@ -19,6 +19,9 @@ use crate::{Head, Result, StoreError};
 /// Asks of one pipeline. `try_join_all` sends them in their order only up to 30; see [`Connection::pipeline`].
 const PIPELINE_MAX: usize = 24;
 
+/// The size of most rows' JSON is below.
+const JSON_BYTES: usize = 512;
+
 /// With PostgreSQL's own word of what went wrong.
 type Said<T> = std::result::Result<T, tokio_postgres::Error>;
 
@@ -213,8 +216,10 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(what: &str, row: &Row, c
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Other(format!("a row cannot be written as JSON: {error}")))
+    let mut text = Vec::with_capacity(JSON_BYTES);
+    serde_json::to_writer(&mut text, value)
+        .map_err(|error| StoreError::Other(format!("a row cannot be written as JSON: {error}")))?;
+    Ok(String::from_utf8(text).expect("JSON is UTF-8"))
 }
 
 pub(super) fn bytes<const N: usize>(row: &Row, column: usize) -> Result<[u8; N]> {

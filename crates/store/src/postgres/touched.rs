@@ -43,8 +43,8 @@ const MOVE_HEAD_FROM: &str = "UPDATE log_head SET position = $1, decided_at = $2
 // Counted and not asked for existence: a plan for a first row may read a whole table. Divides by zero when it fails, which
 // ends the transaction whatever follows.
 const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT hash FROM log_head WHERE id = 1) = $1 \
-    AND (SELECT count(*) FROM outcomes WHERE key = ANY($2)) + (SELECT count(*) FROM orders WHERE id = ANY($3)) \
-    + (SELECT count(*) FROM holds WHERE id = ANY($3)) + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
+    AND (SELECT count(*) FROM outcomes WHERE key = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
+    + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
     THEN 1 ELSE 0 END";
 
 /// Every row that the ledger's events touched, as it stands after the last of them. The values are copies: the ledger may
@@ -187,7 +187,7 @@ pub(super) fn move_head_from(head: &Head, batch: &LogBatch) -> Ask<'static> {
 }
 
 /// Fails unless the head is at the end of a batch, which only that batch's own move brings about, and nothing is known
-/// of any of its commands.
+/// of any of its commands. Orders are not asked for: a second one under an id cannot be inserted.
 pub(super) fn nothing_known(batch: &LogBatch, ids: Vec<Uuid>, keys: Vec<Uuid>) -> Ask<'static> {
     ask!(NOTHING_KNOWN, batch.hash.to_vec(), keys, ids)
 }

@@ -95,7 +95,7 @@ impl Writer {
         let holds = transaction(async {
             match connection.try_pipeline(BEGIN, asks, "COMMIT").await {
                 Ok(_) => Ok(true),
-                Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => Ok(false),
+                Err(error) if error.code().is_some_and(is_disproof) => Ok(false),
                 Err(error) => Err(error.into()),
             }
         })
@@ -116,6 +116,11 @@ impl Writer {
         self.put_back(connection);
         Ok(decided)
     }
+}
+
+/// What a planned batch fails with when the plan does not hold: the proof, or an order that is there already.
+fn is_disproof(state: &SqlState) -> bool {
+    *state == SqlState::DIVISION_BY_ZERO || *state == SqlState::UNIQUE_VIOLATION
 }
 
 /// The two halves of a batch's way, in the order in which they are taken. Whoever has the first may plan, and lets go of
