@@ -139,6 +139,18 @@ impl Tasks {
         });
     }
 
+    /// A follower that requests wait for: what they read shall not be old because there are many of them.
+    pub fn follow_apart(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        self.follow.spawn_apart(name, async move {
+            task.await;
+            Ok(())
+        })
+    }
+
     /// Runs until a signal, or until a task ends by itself, which is a failure.
     pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
         let ended = tokio::select! {

@@ -108,7 +108,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         let announcer = bus.announcer();
         let wakeups =
             connect::join_wakeups(announcer, heard, own, committed.clone(), reads, tasks.stopping());
-        tasks.follow("wake-ups", wakeups);
+        tasks.follow_apart("wake-ups", wakeups)?;
     }
     let mut worker = |queue: CommandQueue, role: Role| Worker {
         queue,
@@ -127,10 +127,10 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 let (model, statistics) = (ReadModel::new(), Arc::new(Stats::default()));
                 database.store.look_up_in(model.clone()).await?;
                 let reads = || database.reads.clone();
-                tasks.follow(
+                tasks.follow_apart(
                     "follower",
                     follower::run(model.clone(), reads(), committed.subscribe(), tasks.stopping()),
-                );
+                )?;
                 tasks.follow(
                     "stats",
                     stats::run(statistics.clone(), reads(), committed.subscribe(), tasks.stopping()),

@@ -63,7 +63,8 @@ pub struct Tail {
     reads: Arc<dyn Reads>,
     /// `None` once the other end is gone: then only the poll finds what is new.
     wake: Option<broadcast::Receiver<Arc<Committed>>>,
-    rush: Rush,
+    /// From the first question on: one that nobody asks would keep what it is told for ever.
+    rush: Option<Rush>,
     shutdown: watch::Receiver<bool>,
     position: Position,
     read: VecDeque<Arc<Committed>>,
@@ -85,7 +86,7 @@ impl Tail {
         Self {
             what,
             reads,
-            rush: Rush::new(wake.resubscribe()),
+            rush: None,
             wake: Some(wake),
             shutdown,
             position,
@@ -150,14 +151,17 @@ impl Tail {
 
     /// Whether orders come in numbers.
     pub fn is_rush(&mut self) -> bool {
-        self.rush.goes_on()
+        if self.rush.is_none() {
+            self.rush = self.wake.as_ref().map(|wake| Rush::new(wake.resubscribe()));
+        }
+        self.rush.as_mut().is_some_and(Rush::goes_on)
     }
 
     /// Leaves the machine to the orders for so long, or until they no longer rush in. What comes during a long rest is
     /// read from the log later and not kept in memory until then. False when it is time to stop.
     pub async fn rest(&mut self, length: Duration) -> bool {
         let end = Instant::now() + length;
-        while self.rush.goes_on() {
+        while self.is_rush() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -295,6 +299,26 @@ mod tests {
         assert!(ended - over < Duration::from_secs(30), "it went on when the rush was over");
         let next = tail.next().await.expect("what it missed is in the log");
         assert_eq!(next.first, Position(1));
+    }
+
+    #[tokio::test]
+    async fn what_was_yielded_is_kept_by_nobody() {
+        let shop = Shop::open().await;
+        let told = broadcast::channel(16).0;
+        let (mut tail, _stop) = tail(&shop, &told).await;
+        shop.run([super::super::testing::item("A", "Titan", "Edge", 1000, 5)]).await;
+        let first = tail.next().await.expect("the item");
+        let second = Arc::new(Committed {
+            first: first.last.plus(1),
+            last: first.last.plus(first.events.len()),
+            ..(*first).clone()
+        });
+        let seen = Arc::downgrade(&second);
+        drop(told.send(second));
+        let yielded = tail.next().await.expect("what was told");
+        assert_eq!(yielded.first, first.last.plus(1));
+        drop(yielded);
+        assert!(seen.upgrade().is_none(), "the batch is still in memory");
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 const DISCARD_MAX: Duration = Duration::from_secs(2);
 /// Requests that are worked on at most; beyond that they are refused at once, surely not taken.
-const REQUESTS_MAX: usize = 4_096;
+const REQUESTS_MAX: usize = 8_192;
 /// Bytes of a request's head at most.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long open connections may take to finish when stopping.
