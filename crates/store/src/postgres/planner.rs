@@ -37,8 +37,10 @@ impl Known {
         Self { kept: Kept { head: head.position, ledger }, head, quiet_until }
     }
 
-    pub(super) fn into_kept(self) -> Kept {
-        self.kept
+    /// The ledger for a batch that begins at `head`, if what is known is true there. Its position alone would not say so: what
+    /// is known may count with a batch that was planned and not written, and another writer may have written as many events.
+    pub(super) fn at(self, head: &Head, now: Timestamp) -> Option<Ledger> {
+        (self.head.hash == head.hash).then_some(self.kept)?.at(head, now)
     }
 
     pub(super) fn has_sku(&self, sku: &Sku) -> bool {

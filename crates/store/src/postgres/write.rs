@@ -206,7 +206,7 @@ async fn decide(
     let pending = next();
     let now = clock.max(head.decided_at);
     let had_some = known.is_some();
-    let at_hand = known.and_then(|known| known.into_kept().at(&head, now));
+    let at_hand = known.and_then(|known| known.at(&head, now));
     let is_stale = had_some && at_hand.is_none();
     let mut ledger = at_hand.unwrap_or_else(|| Ledger::new(now));
     put_claims(&mut ledger, &claims, &orders, &holds, &due)?;

@@ -45,20 +45,44 @@ async fn a_batch_planned_while_the_one_before_is_written_counts_with_it() {
     let left = on_hand_for_sale(&database).await;
     let first = Arc::new(vec![place("WATCH", left - 1)]);
     let second = Arc::new(vec![place("WATCH", 2), place("WATCH", 1), place("WATCH", 1)]);
-    let executing = postgres.execute(at(1), first);
-    let mut executing = std::pin::pin!(executing);
-    // Begun, as the worker begins it; then the next one is told.
-    std::future::poll_fn(|context| {
-        drop(executing.as_mut().poll(context));
-        std::task::Poll::Ready(())
-    })
-    .await;
+    let mut executing = Box::pin(postgres.execute(at(1), first));
+    begin(&mut executing).await;
     assert!(is_planned(&postgres, &second).await);
     answer(&executing.await.expect("it is executed").outcomes[0]);
     let executed = postgres.execute(at(1), second).await.expect("it is executed");
     assert_eq!(rejection(&executed.outcomes[0]).code(), "insufficient_stock");
     answer(&executed.outcomes[1]);
     assert_eq!(rejection(&executed.outcomes[2]).code(), "insufficient_stock");
+    assert_eq!(on_hand_for_sale(&database).await, 0);
+    check_books(&database).await;
+}
+
+/// Polls it once, as a worker that hands over a batch does.
+async fn begin<F: Future>(executing: &mut std::pin::Pin<Box<F>>) {
+    std::future::poll_fn(|context| {
+        drop(executing.as_mut().poll(context));
+        std::task::Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_that_was_not_written_does_not_count_in_a_batch_that_waited_behind_it() {
+    let (database, postgres) = shop().await;
+    warm_up(&postgres).await;
+    let left = on_hand_for_sale(&database).await;
+    // Another writer takes everything, with as many events as the plan has that it makes untrue.
+    answer(&run_one(&database, 1, &place("WATCH", left)).await);
+    let mut planned = Box::pin(postgres.execute(at(1), Arc::new(vec![place("WATCH", 1)])));
+    begin(&mut planned).await;
+    // No batch of orders alone: it is decided on what is known, as soon as the one before it is through.
+    let mut looked_up = Box::pin(postgres.execute(at(1), Arc::new(vec![hold("WATCH", left - 1, 60)])));
+    begin(&mut looked_up).await;
+    let (planned, looked_up) = futures_util::future::join(planned, looked_up).await;
+    for executed in [planned, looked_up] {
+        let outcomes = executed.expect("it is executed").outcomes;
+        assert_eq!(rejection(&outcomes[0]).code(), "insufficient_stock");
+    }
     assert_eq!(on_hand_for_sale(&database).await, 0);
     check_books(&database).await;
 }
