@@ -347,3 +347,45 @@ impl From<&Slot> for SlotReply {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(id: u128, body: Value) -> Command {
+        let body: CommandBody = serde_json::from_value(body).expect("a command of a known form");
+        let actor = Actor::new("somebody", holdfast_domain::Role::Customer);
+        Command { id: Uuid::from_u128(id), key: None, actor, requested_at: None, body }
+    }
+
+    fn envelope(commands: &[Command]) -> Vec<u8> {
+        [b"[".as_slice(), &write_commands(commands), b"]"].concat()
+    }
+
+    #[test]
+    fn orders_are_read_as_they_were_written_with_every_field_and_with_none() {
+        let line = json!({"sku": "WATCH", "quantity": 2});
+        let bare = command(1, json!({"kind": "order.place", "lines": [line]}));
+        let ship_to = json!({"latitude": 52.5, "longitude": 13.4});
+        let mut full = command(
+            2,
+            json!({"kind": "order.place", "lines": [line], "customer": "c-1", "ship_to": ship_to, "allow_partial": true}),
+        );
+        (full.key, full.requested_at) = (Some(Uuid::from_u128(3)), Some(Timestamp(1_700_000_000_000_000)));
+        let commands = vec![bare, full];
+        let body = envelope(&commands);
+        let Orders(quickly) = serde_json::from_slice(&body).expect("orders alone are read without a tree");
+        assert_eq!(quickly, commands);
+        assert_eq!(read_own(&body), Some(commands));
+    }
+
+    #[test]
+    fn orders_among_others_are_read_too_and_a_sweep_never_is() {
+        let line = json!({"sku": "WATCH", "quantity": 2});
+        let order = command(1, json!({"kind": "order.place", "lines": [line]}));
+        let cancel = command(2, json!({"kind": "order.cancel", "order_id": Uuid::from_u128(1)}));
+        let mixed = vec![order.clone(), cancel];
+        assert_eq!(read_own(&envelope(&mixed)), Some(mixed));
+        assert_eq!(read_own(&envelope(&[order, command(3, json!({"kind": "sweep"}))])), None);
+    }
+}
