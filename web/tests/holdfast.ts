@@ -93,11 +93,13 @@ export async function availableOf(sku: string): Promise<number> {
   return stock.available;
 }
 
-/** The shop's card of an item, found through the search box. */
+/** The shop's card of an item, found through the search box; once nothing else is there, it moves no more. */
 export async function findCard(page: Page, item: Item) {
   await page.goto("/shop");
   await page.getByRole("searchbox", { name: "Search" }).fill(item.model);
   const card = page.getByRole("article", { name: item.model });
+  await expect(page).toHaveURL(/query=/);
+  await expect(page.locator("[data-stale]")).toHaveCount(0);
   await expect(card).toBeVisible();
   return card;
 }

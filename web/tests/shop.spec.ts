@@ -78,6 +78,24 @@ test("buying signed out asks to sign in and comes back to the item", async ({ pa
   await expect(page.getByRole("link", { name: "Sign in" })).toBeVisible();
 });
 
+test("a click that comes before it is known who is there waits for that", async ({ page }) => {
+  const item = await makeItem(5);
+  let tell = () => {};
+  const told = new Promise<void>((done) => {
+    tell = done;
+  });
+  await page.route("**/v1/me", async (route) => {
+    await told;
+    await route.continue();
+  });
+  await page.goto(`/shop/${item.sku}`);
+  await page.getByRole("button", { name: "Buy now" }).click();
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await expect(page).toHaveURL(new RegExp(`/shop/${item.sku}$`));
+  tell();
+  await expect(page).toHaveURL(/\/sign-in\?.*why=buy/);
+});
+
 test("a wrong password gets one clear sentence", async ({ page }) => {
   await page.goto("/sign-in");
   await page.getByLabel("Username").fill("dora");

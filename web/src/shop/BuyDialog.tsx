@@ -1,14 +1,17 @@
 /** "Buy now": quantity, total, and an honest answer. */
 import { Button, Group, NumberInput, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { useLocation } from "wouter";
 import { GET, ok, POST } from "../api/client";
 import { ApiError, explain, OfflineError } from "../api/problem";
+import { useSession } from "../api/session";
 import type { Item, Order } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { formatMoney, formatNumber, times } from "../format";
 import { newId } from "../id";
 import { Dialog } from "../shell/Dialog";
+import { signInHref } from "../shell/Require";
 import { tellDone, tellInfo } from "../shell/tell";
 import classes from "./BuyDialog.module.css";
 import { Picture } from "./Picture";
@@ -189,13 +192,26 @@ async function placeOrder(id: string, sku: string, quantity: number): Promise<Or
   return order ?? { id, status: "pending", customer: "", lines: [], placed_at: new Date().toISOString() };
 }
 
-/** Most recent first: kept here because both the card and the item page start it. */
-export type BuyRequest = { item: Item; quantity: number };
+type BuyRequest = { item: Item; quantity: number };
 
-/** Closes the dialog when the address changes under it. */
-export function useBuyDialog(location: string) {
+/** "Buy now", wherever it stands. Visitors are asked to sign in; while it is not known who is there, it waits for that. */
+export function useBuy() {
+  const [location, go] = useLocation();
+  const { me, isLoading } = useSession();
+  const [wanted, setWanted] = useState<BuyRequest | null>(null);
   const [request, setRequest] = useState<BuyRequest | null>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new address is exactly the reason to close
-  useEffect(() => setRequest(null), [location]);
-  return { request, open: setRequest, close: () => setRequest(null) };
+  useEffect(() => {
+    setWanted(null);
+    setRequest(null);
+  }, [location]);
+  useEffect(() => {
+    if (!wanted || isLoading) return;
+    setWanted(null);
+    if (me === null) go(signInHref(`/shop/${encodeURIComponent(wanted.item.sku)}`, "buy"));
+    else setRequest(wanted);
+  }, [wanted, isLoading, me, go]);
+  const buy = useCallback((item: Item, quantity = 1) => setWanted({ item, quantity }), []);
+  const close = useCallback(() => setRequest(null), []);
+  return { buy, request, close };
 }

@@ -3,17 +3,16 @@ import { Anchor, Button, Group, NumberInput, Skeleton, Table, Text } from "@mant
 import { IconArrowLeft, IconShieldCheck, IconShoppingBagPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link, useLocation } from "wouter";
+import { Link } from "wouter";
 import { usePoll } from "../api/live";
 import { ApiError } from "../api/problem";
 import { isStaff, useSession } from "../api/session";
 import { useCart } from "../cart/use-cart";
 import { formatMoney, formatNumber, times } from "../format";
 import { useTitle } from "../shell/hooks";
-import { signInHref } from "../shell/Require";
 import { Empty, Failed } from "../shell/states";
 import { tellDone, tellError } from "../shell/tell";
-import { BuyDialog, useBuyDialog } from "./BuyDialog";
+import { BuyDialog, useBuy } from "./BuyDialog";
 import classes from "./ItemPage.module.css";
 import { Picture } from "./Picture";
 import { itemQuery } from "./queries";
@@ -22,10 +21,9 @@ import { StockLabel } from "./StockLabel";
 export default function ItemPage({ sku }: { sku: string }) {
   const poll = usePoll(4_000);
   const query = useQuery({ ...itemQuery(sku), refetchInterval: poll });
-  const [location, go] = useLocation();
   const { me } = useSession();
   const { add } = useCart();
-  const buy = useBuyDialog(location);
+  const { buy, request, close } = useBuy();
   const [units, setUnits] = useState<number | string>(1);
   const [adding, setAdding] = useState(false);
   const item = query.data;
@@ -52,10 +50,6 @@ export default function ItemPage({ sku }: { sku: string }) {
 
   const soldOut = item.available <= 0 || item.status === "archived";
   const quantity = typeof units === "number" && units >= 1 ? units : 1;
-  const onBuy = () => {
-    if (me === null) go(signInHref(`/shop/${encodeURIComponent(sku)}`, "buy"));
-    else buy.open({ item, quantity });
-  };
   const onAdd = async () => {
     setAdding(true);
     try {
@@ -109,7 +103,7 @@ export default function ItemPage({ sku }: { sku: string }) {
               onChange={setUnits}
               disabled={soldOut}
             />
-            <Button size="md" onClick={onBuy} disabled={soldOut} className={classes.buy}>
+            <Button size="md" onClick={() => buy(item, quantity)} disabled={soldOut} className={classes.buy}>
               Buy now
             </Button>
             <Button
@@ -156,7 +150,7 @@ export default function ItemPage({ sku }: { sku: string }) {
           </Text>
         </div>
       </div>
-      <BuyDialog item={buy.request?.item ?? null} quantity={buy.request?.quantity} onClose={buy.close} />
+      <BuyDialog item={request?.item ?? null} quantity={request?.quantity} onClose={close} />
     </div>
   );
 }

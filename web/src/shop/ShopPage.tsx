@@ -3,18 +3,16 @@ import { Button, Loader, NativeSelect } from "@mantine/core";
 import { useDebouncedValue, useIntersection } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
-import { useLocation, useSearchParams } from "wouter";
+import { useSearchParams } from "wouter";
 import { usePoll } from "../api/live";
 import { explain } from "../api/problem";
-import { useSession } from "../api/session";
 import type { Item } from "../api/types";
 import { useCart } from "../cart/use-cart";
 import { formatNumber } from "../format";
 import { useTitle } from "../shell/hooks";
-import { signInHref } from "../shell/Require";
 import { Empty, Failed } from "../shell/states";
 import { tellDone, tellError } from "../shell/tell";
-import { BuyDialog, useBuyDialog } from "./BuyDialog";
+import { BuyDialog, useBuy } from "./BuyDialog";
 import { whileShort } from "./cache";
 import { Filters, SearchBox } from "./Filters";
 import { CardSkeleton, ProductCard } from "./ProductCard";
@@ -65,10 +63,8 @@ function useFilter(): [ItemFilter, (change: Partial<ItemFilter>) => void] {
 export function ShopPage() {
   useTitle("Shop");
   const [filter, change] = useFilter();
-  const [location, go] = useLocation();
-  const { me } = useSession();
   const { add } = useCart();
-  const buy = useBuyDialog(location);
+  const { buy, request, close } = useBuy();
   const [text, setText] = useState(filter.query ?? "");
   const [settled] = useDebouncedValue(text, 180);
   useEffect(() => change({ query: settled.trim() || undefined }), [settled, change]);
@@ -79,13 +75,6 @@ export function ShopPage() {
   const first = query.data?.pages[0];
   const total = first?.total ?? (query.hasNextPage ? null : items.length);
 
-  const onBuy = useCallback(
-    (item: Item) => {
-      if (me === null) go(signInHref(`/shop/${encodeURIComponent(item.sku)}`, "buy"));
-      else buy.open({ item, quantity: 1 });
-    },
-    [me, go, buy.open],
-  );
   const onAdd = useCallback(
     async (item: Item) => {
       try {
@@ -171,7 +160,7 @@ export function ShopPage() {
                     key={item.sku}
                     item={item}
                     eager={i < EAGER_PICTURES}
-                    onBuy={onBuy}
+                    onBuy={buy}
                     onAdd={onAdd}
                   />
                 ))}
@@ -186,7 +175,7 @@ export function ShopPage() {
           )}
         </section>
       </div>
-      <BuyDialog item={buy.request?.item ?? null} quantity={buy.request?.quantity} onClose={buy.close} />
+      <BuyDialog item={request?.item ?? null} quantity={request?.quantity} onClose={close} />
     </div>
   );
 }
