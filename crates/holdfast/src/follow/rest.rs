@@ -15,7 +15,7 @@ use crate::clock;
 pub(super) const RUSH_LOOK: Duration = Duration::from_millis(50);
 const RUSH_EVENTS: u64 = 50;
 /// Rests so many times as long as it worked, while nothing is late yet.
-const FACTOR: u32 = 9;
+const FACTOR: u32 = 24;
 
 /// When to rest, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
