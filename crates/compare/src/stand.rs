@@ -23,6 +23,10 @@ const PUBLISH_LOOK: Duration = Duration::from_millis(100);
 /// The roles besides the gateway, each in a process of its own.
 const ROLES: [&str; 5] = ["orders", "items", "stock", "relay", "monitor"];
 
+/// What every PostgreSQL with work to do is told about its machine, and nothing else: durability is as it comes. As in
+/// `deploy/compose.yaml`.
+const POSTGRES_SETTINGS: [(&str, &str); 2] = [("shared_buffers", "1GB"), ("max_wal_size", "8GB")];
+
 /// Where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
@@ -48,13 +52,19 @@ pub struct Servers {
 impl Servers {
     pub async fn start() -> anyhow::Result<Arc<Self>> {
         eprintln!("  starting RabbitMQ and PostgreSQL");
-        let (rabbit, postgres) = tokio::try_join!(Rabbit::start(), Postgres::start())?;
+        let postgres = POSTGRES_SETTINGS
+            .iter()
+            .fold(Postgres::builder(), |postgres, (name, value)| postgres.setting(name, value));
+        let (rabbit, postgres) = tokio::try_join!(Rabbit::start(), postgres.start())?;
         Ok(Arc::new(Self { rabbit, postgres }))
     }
 
     /// Their versions, PostgreSQL's first.
     pub async fn versions(&self) -> anyhow::Result<[String; 2]> {
-        let postgres = self.postgres.sql("postgres", "SHOW server_version").await?;
+        let mut postgres = self.postgres.sql("postgres", "SHOW server_version").await?;
+        for (name, value) in POSTGRES_SETTINGS {
+            postgres += &format!(", {name} = {value}");
+        }
         let log = self.rabbit.log_text();
         let line = log.lines().find_map(|line| Some(line.split_once("Starting RabbitMQ ")?.1));
         Ok([postgres, line.unwrap_or("of an unknown version").trim().to_owned()])

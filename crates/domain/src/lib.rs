@@ -27,7 +27,7 @@ pub use hold::{Hold, HoldStatus};
 pub use item::{Item, ItemStatus, Location};
 pub use ledger::{Decided, Keys, Ledger, SkuState, Touched, decide_batch};
 pub use order::{Allocation, Order, OrderLine, OrderStatus};
-pub use outcome::{Answer, Outcome, Rejection, Shortage};
+pub use outcome::{Answer, OrderText, Outcome, Rejection, Shortage, ToldOutcome};
 pub use stock::{Movement, MovementKind, StockRow, movements_of};
 pub use values::{
     Currency, Customer, Delta, GeoPoint, LocationCode, Money, Position, Quantity, Sku, Timestamp, Units,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::hold::Hold;
 use crate::item::{Item, Location};
 use crate::order::Order;
 use crate::stock::{Movement, StockRow};
-use crate::values::{LocationCode, Position, Sku};
+use crate::values::{LocationCode, Money, Position, Sku};
 
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,10 +191,42 @@ impl Rejection {
     }
 }
 
+/// An order as another process wrote it down: most who get one only pass it on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrderText(Box<RawValue>);
+
+impl OrderText {
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// What of it is in the answer to a batch. An error if it is not an order.
+    pub fn total_and_shortages(&self) -> serde_json::Result<(Option<Money>, Vec<Shortage>)> {
+        #[derive(Deserialize)]
+        struct Parts {
+            #[serde(default)]
+            total: Option<Money>,
+            #[serde(default)]
+            shortages: Vec<Shortage>,
+        }
+        let Parts { total, shortages } = serde_json::from_str(self.as_str())?;
+        Ok((total, shortages))
+    }
+}
+
+impl PartialEq for OrderText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
 /// What an accepted command answers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     Order(Arc<Order>),
+    /// An order too, of a [`ToldOutcome`].
+    OrderText(OrderText),
     Hold(Arc<Hold>),
     Item {
         item: Arc<Item>,
@@ -253,6 +286,7 @@ impl Serialize for Outcome {
         }
         match answer {
             Answer::Order(order) => map.serialize_entry("order", order)?,
+            Answer::OrderText(order) => map.serialize_entry("order", order)?,
             Answer::Hold(hold) => map.serialize_entry("hold", hold)?,
             Answer::Item { item, available } => {
                 map.serialize_entry("item", &ItemAnswer { item: item.clone(), available: *available })?;
@@ -275,11 +309,23 @@ struct ItemAnswer {
 
 impl<'de> Deserialize<'de> for Outcome {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(OutcomeVisitor)
+        deserializer.deserialize_map(OutcomeVisitor { orders_as_text: false })
     }
 }
 
-struct OutcomeVisitor;
+/// An outcome from another process: the same, with an order left as it was written.
+#[derive(Debug)]
+pub struct ToldOutcome(pub Outcome);
+
+impl<'de> Deserialize<'de> for ToldOutcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OutcomeVisitor { orders_as_text: true }).map(ToldOutcome)
+    }
+}
+
+struct OutcomeVisitor {
+    orders_as_text: bool,
+}
 
 impl<'de> Visitor<'de> for OutcomeVisitor {
     type Value = Outcome;
@@ -299,6 +345,9 @@ impl<'de> Visitor<'de> for OutcomeVisitor {
                 ("ok", _) => ok = Some(map.next_value()?),
                 ("position", _) => position = Some(map.next_value()?),
                 ("replayed", _) => replayed = map.next_value()?,
+                ("order", Some(true)) if self.orders_as_text => {
+                    answer = Some(Answer::OrderText(map.next_value()?));
+                }
                 ("order", Some(true)) => answer = Some(Answer::Order(map.next_value()?)),
                 ("hold", Some(true)) => answer = Some(Answer::Hold(map.next_value()?)),
                 ("detail", _) => drop(map.next_value::<IgnoredAny>()?),

@@ -11,7 +11,7 @@ use holdfast_domain::wire::parse_body;
 use holdfast_domain::{
     Allocation, Answer, Currency, Customer, Event, Hold, Item, ItemStatus, Location, LocationCode, Money,
     Movement, MovementKind, Order, OrderLine, OrderStatus, Outcome, Position, Recorded, Rejection, Shortage,
-    Sku, StockRow, Timestamp,
+    Sku, StockRow, Timestamp, ToldOutcome,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -157,7 +157,7 @@ const ANSWERS: usize = 8;
 
 fn answer_kind(answer: &Answer) -> usize {
     match answer {
-        Answer::Order(_) => 0,
+        Answer::Order(_) | Answer::OrderText(_) => 0,
         Answer::Hold(_) => 1,
         Answer::Item { .. } => 2,
         Answer::Removed => 3,
@@ -334,6 +334,27 @@ fn outcomes_have_the_shape_that_other_programs_read() {
     ] {
         assert_eq!(json_of(&outcome(result)), expected);
     }
+}
+
+#[test]
+fn what_another_process_says_is_passed_on_as_it_was_said() {
+    for answer in answers() {
+        let said = serde_json::to_string(&outcome(Ok(answer.clone()))).expect("plain data");
+        let ToldOutcome(told) = serde_json::from_str(&said).expect("it was written a moment ago");
+        assert_eq!(serde_json::to_string(&told).expect("plain data"), said);
+        match (&answer, &told.result) {
+            (Answer::Order(order), Ok(Answer::OrderText(text))) => {
+                let parts = text.total_and_shortages().expect("it is an order");
+                assert_eq!(parts, (order.total, order.shortages.clone()));
+            }
+            (_, result) => assert_eq!(result.as_ref(), Ok(&answer)),
+        }
+    }
+    let refused =
+        outcome(Err(Rejection::InsufficientStock { shortages: vec![short()], order_id: Some(id(1)) }));
+    let said = serde_json::to_string(&refused).expect("plain data");
+    let ToldOutcome(told) = serde_json::from_str(&said).expect("it was written a moment ago");
+    assert_eq!(told, refused);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::StreamExt;
-use holdfast_domain::{Outcome, Position, Rejection};
+use holdfast_domain::{Outcome, Position, Rejection, ToldOutcome};
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use serde_json::Value;
@@ -140,8 +140,8 @@ async fn receive(
 
 /// Outcomes in their order. What a worker could not even read is an outcome here: it will never be decided.
 pub(super) fn read(body: &[u8]) -> Option<Vec<Outcome>> {
-    if let Ok(outcomes) = serde_json::from_slice(body) {
-        return Some(outcomes);
+    if let Ok(told) = serde_json::from_slice::<Vec<ToldOutcome>>(body) {
+        return Some(told.into_iter().map(|told| told.0).collect());
     }
     let values: Vec<Value> = serde_json::from_slice(body).ok()?;
     Some(values.into_iter().map(outcome).collect())

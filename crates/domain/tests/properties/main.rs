@@ -299,6 +299,7 @@ impl Run {
                 });
                 assert!(moved && !movements.is_empty(), "{movements:?}");
             }
+            Ok(Answer::OrderText(_)) => panic!("nothing decided here is text yet"),
             Ok(Answer::Removed | Answer::Swept) => {}
         }
     }

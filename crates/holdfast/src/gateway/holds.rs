@@ -117,6 +117,7 @@ fn hold_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> Resp
         Decided::Hold(hold) => with_position(status, outcome.position, hold),
         // A client's id or key that was used for something else is refused before this.
         Decided::Order(_)
+        | Decided::OrderText(_)
         | Decided::Item { .. }
         | Decided::Removed
         | Decided::Location(_)

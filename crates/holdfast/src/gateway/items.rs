@@ -240,6 +240,7 @@ fn item_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> Resp
         }
         // A key that was used for something else is refused before this.
         Decided::Order(_)
+        | Decided::OrderText(_)
         | Decided::Hold(_)
         | Decided::Removed
         | Decided::Location(_)

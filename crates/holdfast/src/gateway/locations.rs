@@ -109,6 +109,7 @@ fn location_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> 
         }
         // A key that was used for something else is refused before this.
         Decided::Order(_)
+        | Decided::OrderText(_)
         | Decided::Hold(_)
         | Decided::Item { .. }
         | Decided::Removed

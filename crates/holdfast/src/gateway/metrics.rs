@@ -9,7 +9,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use holdfast_bus::topology;
-use holdfast_domain::{CommandQueue, Outcome};
+use holdfast_domain::{Answer, CommandQueue, Outcome, Rejection};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -210,10 +210,10 @@ impl Metrics {
     pub fn decided(&self, outcomes: &[Outcome]) {
         for outcome in outcomes.iter().filter(|outcome| !outcome.replayed) {
             match &outcome.result {
-                Ok(holdfast_domain::Answer::Order(_)) => {
+                Ok(Answer::Order(_) | Answer::OrderText(_)) => {
                     self.accepted.inc();
                 }
-                Err(holdfast_domain::Rejection::InsufficientStock { order_id: Some(_), .. }) => {
+                Err(Rejection::InsufficientStock { order_id: Some(_), .. }) => {
                     self.rejected.inc();
                 }
                 Ok(_) | Err(_) => {}

@@ -163,6 +163,7 @@ pub(super) fn named_customer(caller: &Caller, named: Option<Customer>) -> Result
 pub(super) fn order_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> Response {
     match decided {
         Decided::Order(order) => with_position(status, outcome.position, order),
+        Decided::OrderText(order) => with_position(status, outcome.position, order),
         // A client's id or key that was used for something else is refused before this.
         Decided::Hold(_)
         | Decided::Item { .. }
@@ -242,6 +243,13 @@ impl BatchResult {
             Ok(Decided::Order(order)) => {
                 let shortages = order.shortages.clone();
                 Self { shortages, total: order.total, position, ..Self::new(outcome.id, "accepted") }
+            }
+            Ok(Decided::OrderText(order)) => {
+                let (total, shortages) = order.total_and_shortages().unwrap_or_else(|error| {
+                    tracing::error!(%error, id = %outcome.id, "a reply's order cannot be read");
+                    (None, Vec::new())
+                });
+                Self { shortages, total, position, ..Self::new(outcome.id, "accepted") }
             }
             Ok(
                 Decided::Hold(_)

@@ -428,6 +428,7 @@ async fn set_levels(
         .decide_or(&write, command, named_by_path, |outcome, decided| match decided {
             Decided::Levels(row) => with_position(StatusCode::OK, outcome.position, &LocationBody::from(row)),
             Decided::Order(_)
+            | Decided::OrderText(_)
             | Decided::Hold(_)
             | Decided::Item { .. }
             | Decided::Removed
