@@ -14,8 +14,9 @@ use crate::clock;
 /// How long to count what comes, and how many events within that are a rush.
 pub(super) const RUSH_LOOK: Duration = Duration::from_millis(50);
 const RUSH_EVENTS: u64 = 50;
-/// Rests so many times as long as it worked, while nothing is late yet.
-const FACTOR: u32 = 24;
+/// Rests so many times as long as it worked, while nothing is late yet: what is published in a rush costs the orders more
+/// than it is worth, for most of it comes late then whatever is done.
+const FACTOR: u32 = 49;
 
 /// When to rest, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,11 @@ impl Rest {
     }
 
     fn when_late(self, worked: Duration, late: Duration) -> Duration {
-        if late >= self.late_max {
+        let left = self.late_max.saturating_sub(late);
+        if left.is_zero() {
             return Duration::ZERO;
         }
-        let share_left = 1.0 - late.as_secs_f64() / self.late_max.as_secs_f64();
-        (worked * FACTOR).mul_f64(share_left)
+        (worked * FACTOR).mul_f64(left.div_duration_f64(self.late_max)).min(left)
     }
 }
 
@@ -92,7 +93,14 @@ mod tests {
         let worked = Duration::from_millis(20);
         let rests =
             [0, 5, 9, 10, 60].map(|late| rest.when_late(worked, Duration::from_secs(late)).as_millis());
-        assert_eq!(rests, [180, 90, 18, 0, 0]);
+        assert_eq!(rests, [980, 490, 98, 0, 0]);
+    }
+
+    #[test]
+    fn no_rest_makes_it_later_than_it_may_be() {
+        let rest = Rest::new(Duration::from_secs(10));
+        let rests = [0, 4].map(|late| rest.when_late(Duration::from_secs(1), Duration::from_secs(late)));
+        assert_eq!(rests, [10, 6].map(Duration::from_secs));
     }
 
     #[test]
