@@ -28,7 +28,12 @@ async fn worker(shop: &Shop, bus: &Bus) -> Worker {
 
 fn status(outcome: &Outcome) -> Option<OrderStatus> {
     match &outcome.result {
-        Ok(Answer::Order(order)) => Some(Order::clone(order).status),
+        Ok(Answer::Order(order)) => Some(order.status),
+        // Over the broker it comes as it was written.
+        Ok(Answer::OrderText(text)) => {
+            let order: Order = serde_json::from_str(text.as_str()).expect("it is an order");
+            Some(order.status)
+        }
         Ok(_) | Err(_) => None,
     }
 }
