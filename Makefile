@@ -3,7 +3,7 @@
 #   make test   every test, with real servers and a real browser; installs or names what is missing
 #   make check  format, lints, unit tests: before each commit
 #   make build  the pages and the release binary
-#   make bench    the speed table of bench/RESULTS.md, about 35 minutes; QUICK=1: five, figures only roughly right
+#   make bench    the speed table of bench/RESULTS.md, about an hour; QUICK=1: five minutes, figures only roughly right
 #   make bench-micro  micro-benchmarks of the rules, the encodings and the read model
 #   make check-speed  instruction counts of one fixed workload against the recorded ones; RECORD=1 records them
 #   make cluster  the services as processes over RabbitMQ and PostgreSQL, on this machine
