@@ -57,6 +57,6 @@ impl Postgres {
             }
         };
         let writer = Arc::new(Mutex::new(Writer::new(target, connection)));
-        Ok(Self { lane: Lane { planner: Arc::default(), writer }, pool, reads })
+        Ok(Self { lane: Lane { planner: Arc::default(), writer, pool: Arc::clone(&pool) }, pool, reads })
     }
 }

@@ -4,10 +4,15 @@
 //! memory alone, also while the one before it is still being written, and then goes to PostgreSQL in one round trip
 //! that begins with a proof: the log's head is where the plan begins, and nobody knows any of the ids. Where the proof
 //! fails, nothing has happened, and the batch is decided with everything looked up first.
+//!
+//! Items that are not at hand are looked up beside the writer, also while it writes ([`Found`]). What is not in memory has
+//! not changed since what is there was true, or the batch that changed it would have left it there; so it may be read at
+//! any head that was passed on the way from there, and at no other.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use holdfast_domain::{Command, CommandBody, HoldStatus, Keys, Ledger, Sku, Timestamp};
+use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, Timestamp};
 use uuid::Uuid;
 
 use super::connection::Ask;
@@ -18,11 +23,23 @@ use crate::{Executed, Head, LogBatch, Result};
 /// After a plan that did not hold, so many batches are decided with everything looked up first: ids that come again
 /// seldom come alone.
 const CAREFUL_BATCHES: u32 = 8;
+/// Heads that are remembered as passed. What is looked up is read at the last one written or, while a batch is on its way,
+/// the one before.
+const PASSED_MAX: usize = 8;
+
+/// Items and stock as they were read at one head.
+pub(super) struct Found {
+    pub(super) head: Head,
+    /// `None` where there is no such item.
+    pub(super) skus: Vec<(Sku, Option<SkuState>)>,
+}
 
 /// What the last batch left in memory; true as long as the log's head is where it left it.
 pub(super) struct Known {
     kept: Kept,
     head: Head,
+    /// The hashes of this head and of those before it, as far back as where the ledger was begun.
+    passed: VecDeque<[u8; 32]>,
     /// No hold is due before this time.
     quiet_until: Option<Timestamp>,
 }
@@ -34,7 +51,8 @@ impl Known {
         let of_batch =
             ledger.holds().filter(|hold| hold.status == HoldStatus::Held).map(|hold| hold.expires_at);
         let quiet_until = of_batch.chain(next_due).min();
-        Self { kept: Kept { head: head.position, ledger }, head, quiet_until }
+        let passed = VecDeque::from([head.hash]);
+        Self { kept: Kept { head: head.position, ledger }, head, passed, quiet_until }
     }
 
     /// The ledger for a batch that begins at `head`, if what is known is true there. Its position alone would not say so: what
@@ -47,11 +65,10 @@ impl Known {
         self.kept.ledger.has_sku(sku)
     }
 
-    /// Whether these can be decided on what is in memory, if nobody knows their ids.
-    fn suffices(&self, now: Timestamp, commands: &[Command], keys: &Keys) -> bool {
+    /// Whether these can be decided on what is in memory once their items are, if nobody knows their ids.
+    fn suffices(&self, now: Timestamp, commands: &[Command]) -> bool {
         self.quiet_until.is_none_or(|due| now < due)
             && commands.iter().all(|command| matches!(command.body, CommandBody::PlaceOrder(_)))
-            && keys.skus.iter().all(|sku| self.has_sku(sku))
     }
 }
 
@@ -72,6 +89,33 @@ pub(super) struct Planner {
 }
 
 impl Planner {
+    /// The items of these that are not at hand, if they are all that is missing for planning them.
+    pub(super) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
+        let may_plan = self.foreseen.is_none() && self.careful == 0;
+        let Some(known) = self.known.as_ref().filter(|known| may_plan && known.suffices(clock, commands))
+        else {
+            return Vec::new();
+        };
+        let orders = commands.iter().filter_map(|command| match &command.body {
+            CommandBody::PlaceOrder(order) => Some(order),
+            _other_commands => None,
+        });
+        let skus = orders.flat_map(|order| order.lines.iter()).map(|line| &line.sku);
+        let missing: HashSet<&Sku> = skus.filter(|sku| !known.has_sku(sku)).collect();
+        missing.into_iter().cloned().collect()
+    }
+
+    /// Puts what was missing at hand, if it was read at a head that this log has passed since then.
+    pub(super) fn add(&mut self, found: Found) {
+        if let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.head.hash)) {
+            for (sku, state) in found.skus {
+                if !known.has_sku(&sku) {
+                    known.kept.ledger.put_sku(sku, state);
+                }
+            }
+        }
+    }
+
     /// Plans a batch that will follow all that were taken, if that can be.
     pub(super) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
         if self.foreseen.is_none() && self.careful == 0 {
@@ -129,11 +173,11 @@ impl Planner {
         let Some(known) = self.known.take() else { return Ok(None) };
         let now = clock.max(known.head.decided_at);
         let keys = plan::keys(commands);
-        if !known.suffices(now, commands, &keys) {
+        if !known.suffices(now, commands) || !keys.skus.iter().all(|sku| known.has_sku(sku)) {
             self.known = Some(known);
             return Ok(None);
         }
-        let Known { kept, head, quiet_until } = known;
+        let Known { kept, head, mut passed, quiet_until } = known;
         let Some(mut ledger) = kept.at(&head, now) else { return Ok(None) };
         for id in &keys.claims {
             ledger.put_order(*id, None);
@@ -142,7 +186,8 @@ impl Planner {
         let Plan { events, outcomes, remember } =
             plan::plan(&mut ledger, head.position, commands, Vec::new());
         let Some(batch) = LogBatch::after(&head, now, &events) else {
-            self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, quiet_until });
+            self.known =
+                Some(Known { kept: Kept { head: head.position, ledger }, head, passed, quiet_until });
             return Ok(None);
         };
         let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
@@ -153,7 +198,11 @@ impl Planner {
         let head = Head { position: batch.last, decided_at: now, hash: batch.hash };
         let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
         asks.push(append(batch));
-        self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, quiet_until });
+        if passed.len() == PASSED_MAX {
+            passed.pop_front();
+        }
+        passed.push_back(head.hash);
+        self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, passed, quiet_until });
         Ok(Some(Foreseen { commands: Arc::clone(commands), asks, executed }))
     }
 }

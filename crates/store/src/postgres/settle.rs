@@ -42,7 +42,7 @@ impl Store for Postgres {
     }
 
     async fn foresee(&self, clock: Timestamp, commands: Arc<Vec<Command>>) {
-        self.lane.planner.lock().await.foresee(clock, &commands);
+        self.lane.foresee(clock, &commands).await;
     }
 
     async fn head(&self) -> Result<Head> {

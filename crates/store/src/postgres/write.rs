@@ -21,7 +21,9 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::connection::{Ask, Connection, ask, bytes, from_json, get, head_of, parsed, timestamp, within};
-use super::planner::{Foreseen, Known, Planner};
+use super::planner::{Foreseen, Found, Known, Planner};
+use super::pool::Pool;
+use super::settle::HEAD;
 use super::target::Target;
 use super::touched::{append, move_head, push_remembered, push_touched};
 use crate::plan::{self, Plan, Remembered};
@@ -30,6 +32,9 @@ use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 /// For one transaction, the wait for the head included, which the server ends after 10 s.
 const TRANSACTION_SECONDS_MAX: u64 = 15;
 
+/// For looking up beside the writer, which a batch may wait for.
+const LOOK_UP_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// Each statement must see what the writer before this one committed: its own view, not one for the transaction.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
@@ -37,6 +42,9 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 /// for a standby, and takes nothing of the disk's time from the orders.
 pub(super) const BEGIN_REPEATABLE: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off";
+
+/// One view for all of it, the head included.
+const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 const LOCK_HEAD: &str = "SELECT position, decided_at, hash FROM log_head WHERE id = 1 FOR UPDATE";
 pub(super) const OUTCOMES: &str =
@@ -129,6 +137,9 @@ fn is_disproof(state: &SqlState) -> bool {
 pub(super) struct Lane {
     pub(super) planner: Arc<Mutex<Planner>>,
     pub(super) writer: Arc<Mutex<Writer>>,
+    /// For looking up beside the writer. Of the same database, but it may have found another server: what it reads counts
+    /// only with the head that it was read at.
+    pub(super) pool: Arc<Pool>,
 }
 
 impl Lane {
@@ -140,6 +151,7 @@ impl Lane {
         commands: Arc<Vec<Command>>,
     ) -> Result<Executed> {
         let mut writer;
+        self.look_up(&mut planner, clock, &commands).await;
         match planner.take(clock, &commands)? {
             None => writer = self.writer.lock_owned().await,
             Some(Foreseen { asks, executed, .. }) => {
@@ -163,6 +175,27 @@ impl Lane {
         let (executed, known) = writer.decide(known, clock, &commands).await?;
         planner.put_back(known);
         Ok(executed)
+    }
+
+    /// Plans a batch that will follow all that were begun, if that can be.
+    pub(super) async fn foresee(&self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
+        let mut planner = self.planner.lock().await;
+        self.look_up(&mut planner, clock, commands).await;
+        planner.foresee(clock, commands);
+    }
+
+    /// Puts at hand what is missing for planning these, if nothing else is missing. Whatever goes wrong here goes wrong
+    /// once more, with a name, where the batch is decided.
+    async fn look_up(&self, planner: &mut Planner, clock: Timestamp, commands: &[Command]) {
+        let missing = planner.missing(clock, commands);
+        if missing.is_empty() {
+            return;
+        }
+        let found = self.pool.run(|connection| async move { find(&connection, missing).await });
+        match within(LOOK_UP_WAIT_MAX, found).await {
+            Ok(found) => planner.add(found),
+            Err(error) => tracing::debug!(%error, "items could not be looked up ahead"),
+        }
     }
 }
 
@@ -306,25 +339,49 @@ fn push_skus<'a>(asks: &mut Vec<Ask<'a>>, skus: &[&'a Sku], with_locations: bool
 /// From the answers to what [`push_skus`] asked.
 fn put_skus(ledger: &mut Ledger, skus: &[&Sku], answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<()> {
     if !skus.is_empty() {
-        let items = answers.next().expect("the items were asked for");
-        let stock = answers.next().expect("the stock was asked for");
-        let mut rows: HashMap<&str, Vec<StockRow>> = HashMap::new();
-        for row in &stock {
-            rows.entry(get(row, 0)?).or_default().push(stock_of(row)?);
-        }
         for sku in skus {
             ledger.put_sku((*sku).clone(), None);
         }
-        for row in &items {
-            let item: holdfast_domain::Item = from_json("an item", row, 0)?;
-            let stock = rows.remove(item.sku.as_str()).unwrap_or_default();
-            ledger.put_sku(item.sku.clone(), Some(SkuState { item: Arc::new(item), stock }));
+        for state in skus_of(answers)? {
+            ledger.put_sku(state.item.sku.clone(), Some(state));
         }
     }
     for row in answers.next().into_iter().flatten() {
         ledger.put_location(from_json("a location", &row, 0)?);
     }
     Ok(())
+}
+
+/// From the answers to [`ITEMS`] and [`STOCK`].
+fn skus_of(answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<Vec<SkuState>> {
+    let items = answers.next().expect("the items were asked for");
+    let stock = answers.next().expect("the stock was asked for");
+    let mut rows: HashMap<&str, Vec<StockRow>> = HashMap::new();
+    for row in &stock {
+        rows.entry(get(row, 0)?).or_default().push(stock_of(row)?);
+    }
+    let state = |row| {
+        let item: holdfast_domain::Item = from_json("an item", row, 0)?;
+        let stock = rows.remove(item.sku.as_str()).unwrap_or_default();
+        Ok(SkuState { item: Arc::new(item), stock })
+    };
+    items.iter().map(state).collect()
+}
+
+/// Reads items and stock, and the head that they are true at.
+async fn find(connection: &Connection, skus: Vec<Sku>) -> Result<Found> {
+    let mut asks = vec![ask!(HEAD)];
+    push_skus(&mut asks, &skus.iter().collect::<Vec<_>>(), false);
+    let mut answers = connection.pipeline(BEGIN_READING, &asks, "COMMIT").await?.into_iter();
+    drop(asks);
+    let head = head_of(&answers.next().expect("the head was asked for"))?;
+    let mut found: HashMap<Sku, SkuState> =
+        skus_of(&mut answers)?.into_iter().map(|state| (state.item.sku.clone(), state)).collect();
+    let found = |sku| {
+        let state = found.remove(&sku);
+        (sku, state)
+    };
+    Ok(Found { head, skus: skus.into_iter().map(found).collect() })
 }
 
 /// What nobody could name before: the SKUs of orders and holds; and everything, if what was kept proved stale.

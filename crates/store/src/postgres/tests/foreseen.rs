@@ -29,8 +29,12 @@ async fn execute(postgres: &Postgres, commands: Vec<Command>) -> Vec<holdfast_do
 }
 
 async fn on_hand_for_sale(database: &Database) -> i64 {
+    available(database, "WATCH").await
+}
+
+async fn available(database: &Database, sku: &str) -> i64 {
     let snapshot = database.reads.snapshot().await.expect("it is read");
-    snapshot.skus.iter().find(|state| state.item.sku.as_str() == "WATCH").expect("the watch").available()
+    snapshot.skus.iter().find(|state| state.item.sku.as_str() == sku).expect("the item").available()
 }
 
 async fn is_planned(postgres: &Postgres, commands: &Arc<Vec<Command>>) -> bool {
@@ -159,5 +163,51 @@ async fn nothing_is_planned_once_a_hold_is_due() {
     postgres.foresee(at(60), late.clone()).await;
     assert!(!postgres.lane.planner.lock().await.has_foreseen());
     answer(&postgres.execute(at(60), late).await.expect("executed").outcomes[0]);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn items_that_are_not_at_hand_are_looked_up_for_a_plan() {
+    let (database, postgres) = shop().await;
+    warm_up(&postgres).await;
+    let strap = available(&database, "STRAP").await;
+    let batch = Arc::new(vec![place("STRAP", strap), place("STRAP", 1), place("NOTHING", 1)]);
+    assert!(is_planned(&postgres, &batch).await);
+    let outcomes = postgres.execute(at(1), batch).await.expect("it is executed").outcomes;
+    answer(&outcomes[0]);
+    assert_eq!(rejection(&outcomes[1]).code(), "insufficient_stock");
+    assert_eq!(rejection(&outcomes[2]).code(), "unknown_sku");
+    assert_eq!(available(&database, "STRAP").await, 0);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn items_are_looked_up_while_the_batch_before_is_written() {
+    let (database, postgres) = shop().await;
+    warm_up(&postgres).await;
+    let strap = available(&database, "STRAP").await;
+    let first = Arc::new(vec![place("WATCH", 1)]);
+    let mut executing = Box::pin(postgres.execute(at(1), first));
+    begin(&mut executing).await;
+    // The head is that of before the first batch, or its own: both were passed.
+    let second = Arc::new(vec![place("STRAP", strap), place("WATCH", 1)]);
+    assert!(is_planned(&postgres, &second).await);
+    answer(&executing.await.expect("it is executed").outcomes[0]);
+    for outcome in postgres.execute(at(1), second).await.expect("it is executed").outcomes {
+        answer(&outcome);
+    }
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn what_was_looked_up_at_a_head_of_another_writer_does_not_count() {
+    let (database, postgres) = shop().await;
+    warm_up(&postgres).await;
+    let strap = available(&database, "STRAP").await;
+    answer(&run_one(&database, 1, &place("STRAP", strap)).await);
+    let batch = Arc::new(vec![place("STRAP", 1)]);
+    assert!(!is_planned(&postgres, &batch).await, "it was read at a head that this writer never saw");
+    let outcomes = postgres.execute(at(1), batch).await.expect("it is executed").outcomes;
+    assert_eq!(rejection(&outcomes[0]).code(), "insufficient_stock");
     check_books(&database).await;
 }
