@@ -22,9 +22,18 @@ fn ticks() -> Option<(f64, f64)> {
     Some((all - numbers.get(3)? - numbers.get(4)?, all))
 }
 
+/// Has the system write out what it holds back, or it will do so, for half a minute, between somebody's measured syncs. Without
+/// the program for it, nothing of the kind.
+async fn write_out() {
+    if let Err(why) = tokio::process::Command::new("sync").status().await {
+        eprintln!("  sync: {why}; what the system holds back is written out while others are measured");
+    }
+}
+
 /// Returns when the machine is idle, or after `wait_max`; says what part of it is still busy then.
 pub async fn wait(wait_max: Duration) -> Option<f64> {
     let end = Instant::now() + wait_max;
+    write_out().await;
     let mut before = ticks()?;
     loop {
         tokio::time::sleep(LOOK_PERIOD).await;
