@@ -113,6 +113,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let mut worker = |queue: CommandQueue, role: Role| Worker {
         queue,
         consumer: ends.take(queue),
+        has_own_thread: queue == CommandQueue::Orders,
         store: database.store.clone(),
         reads: database.reads.clone(),
         committed: decided.clone(),

@@ -25,6 +25,10 @@ pub fn batch_commands_max(queue: CommandQueue) -> usize {
     }
 }
 
+/// What a worker with a thread of its own decides there at once. A larger batch goes to the database's thread: it then works beside
+/// the answers to the batch before.
+const HERE_COMMANDS_MAX: usize = 2;
+
 /// How often a batch is tried again while the database is out of reach, before its callers are told.
 const TRIES_MAX: u32 = 3;
 const RETRY_WAIT: Duration = Duration::from_millis(50);
@@ -46,6 +50,8 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 pub struct Worker {
     pub queue: CommandQueue,
     pub consumer: Consumer,
+    /// Whether nothing else runs on its thread, so that it may block it.
+    pub has_own_thread: bool,
     pub store: Arc<dyn Store>,
     /// Knows what became of commands that come again.
     pub reads: Arc<dyn Reads>,
@@ -58,8 +64,9 @@ pub struct Worker {
 impl Worker {
     /// Works until every publisher is gone or `drain` says that no more will come; what waits is still decided.
     pub async fn run(self, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let Self { queue, mut consumer, store, reads, committed, metrics, beat } = self;
-        let desk = Desk { queue, store, reads, committed, metrics, beat, stopping: drain.clone() };
+        let Self { queue, mut consumer, has_own_thread, store, reads, committed, metrics, beat } = self;
+        let desk =
+            Desk { queue, has_own_thread, store, reads, committed, metrics, beat, stopping: drain.clone() };
         let limit = batch_commands_max(queue);
         let mut may_strike = true;
         let mut beats = tokio::time::interval(BEAT_EVERY);
@@ -135,6 +142,7 @@ struct Decided {
 /// All of a worker but the end that commands come out of.
 struct Desk {
     queue: CommandQueue,
+    has_own_thread: bool,
     store: Arc<dyn Store>,
     reads: Arc<dyn Reads>,
     committed: broadcast::Sender<Arc<Committed>>,
@@ -145,7 +153,7 @@ struct Desk {
 
 impl Desk {
     /// Decides batch after batch as long as commands wait. Each begins before the answers to the one before it leave:
-    /// the database does not wait for them. Returns a batch that is not for this, if there is one.
+    /// the database does not wait for them, unless it is to work on this thread. Returns a batch that is not for this, if there is one.
     async fn work_off(
         &self,
         mut batch: Batch,
@@ -176,8 +184,14 @@ impl Desk {
             };
             match next {
                 Some(next) if !next.has_suspects() => {
-                    deciding = self.begin(&next).await;
-                    self.settle(std::mem::replace(&mut batch, next).deliveries, decided);
+                    let before = std::mem::replace(&mut batch, next).deliveries;
+                    if self.may_decide_here(&batch.commands) {
+                        self.settle(before, decided);
+                        deciding = self.begin(&batch).await;
+                    } else {
+                        deciding = self.begin(&batch).await;
+                        self.settle(before, decided);
+                    }
                 }
                 other => {
                     self.settle(batch.deliveries, decided);
@@ -366,12 +380,22 @@ impl Desk {
         Ok(Ok(outcomes))
     }
 
+    fn may_decide_here(&self, commands: &[Command]) -> bool {
+        self.has_own_thread && commands.len() <= HERE_COMMANDS_MAX
+    }
+
     async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Executed, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let started = Instant::now();
-            match self.store.execute(clock::now(), commands.clone()).await {
+            let here =
+                self.may_decide_here(&commands).then(|| self.store.execute_here(clock::now(), &commands));
+            let executed = match here.flatten() {
+                Some(executed) => executed,
+                None => self.store.execute(clock::now(), commands.clone()).await,
+            };
+            match executed {
                 Ok(executed) => {
                     self.metrics.batch(commands.len(), started.elapsed());
                     self.metrics.decided(&executed.outcomes);

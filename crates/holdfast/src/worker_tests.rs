@@ -18,6 +18,7 @@ async fn worker(shop: &Shop, bus: &Bus) -> Worker {
     Worker {
         queue: CommandQueue::Orders,
         consumer: bus.consumer(CommandQueue::Orders),
+        has_own_thread: false,
         store: database.store.clone(),
         reads: database.reads.clone(),
         committed: broadcast::channel(16).0,

@@ -1,8 +1,9 @@
 //! SQLite: one file, one writer, no server.
 //!
-//! One thread owns the only writing connection and runs one job at a time, each in a transaction of its own; a few
-//! threads with read-only connections answer reads from the last commit, beside it. WAL with `synchronous = FULL`:
-//! what was committed is on the disk. Memory-mapped reads stay off, for a disk error must be an error, not a signal.
+//! One thread runs what is written, one job at a time, each in a transaction of its own, over the only writing
+//! connection; while it has nothing to do, a caller with a thread to spare may borrow that. A few threads with read-only
+//! connections answer reads from the last commit, beside it. WAL with `synchronous = FULL`: what was committed is on the
+//! disk. Memory-mapped reads stay off, for a disk error must be an error, not a signal.
 
 mod accounts;
 mod checkpoint;
@@ -16,7 +17,7 @@ mod tests;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use holdfast_domain::{Position, Timestamp};
@@ -55,8 +56,12 @@ enum Job<T> {
 pub struct Sqlite {
     path: PathBuf,
     writer: mpsc::Sender<Job<Writer>>,
+    desk: Arc<Desk>,
     readers: mpsc::Sender<Job<Connection>>,
 }
+
+/// Where the writer is between two jobs; nowhere once the database is closed.
+type Desk = Mutex<Option<Writer>>;
 
 impl Sqlite {
     /// Opens the database at `path`, creates it and its folder where they are missing, and brings it to this version.
@@ -69,13 +74,25 @@ impl Sqlite {
         let (writer, mut write_jobs) = mpsc::channel::<Job<Writer>>(WRITE_JOBS_MAX);
         let (opened, answer) = oneshot::channel();
         let file = path.to_owned();
+        let desk: Arc<Desk> = Arc::default();
+        let shared = Arc::clone(&desk);
         start_thread("sqlite-writer", move || {
-            let (mut state, checkpoints) = match open_writer(&file) {
-                Ok((connection, checkpoints)) => (Writer::new(connection), checkpoints),
+            let checkpoints = match open_writer(&file) {
+                Ok((connection, checkpoints)) => {
+                    *take_turn(&shared) = Some(Writer::new(connection));
+                    checkpoints
+                }
                 Err(error) => return drop(opened.send(Err(error))),
             };
             drop(opened.send(Ok(())));
-            let stopped = serve(&mut state, || write_jobs.blocking_recv());
+            let stopped = loop {
+                match write_jobs.blocking_recv() {
+                    Some(Job::Run(job)) => job(take_turn(&shared).as_mut().expect("it is open")),
+                    Some(Job::Stop(stopped)) => break Some(stopped),
+                    None => break None,
+                }
+            };
+            let mut state = take_turn(&shared).take().expect("it is open");
             // Nothing is lost without; the next start reads what is recent.
             drop(state.write_recent_stock());
             // The last connection to close empties the write-ahead log; only then is the caller told.
@@ -95,7 +112,16 @@ impl Sqlite {
                 drop((connection, jobs, stopped));
             })?;
         }
-        Ok(Self { path: path.to_owned(), writer, readers })
+        Ok(Self { path: path.to_owned(), writer, desk, readers })
+    }
+
+    /// Runs `job` on this thread, if nobody writes or waits for it.
+    fn write_here<R>(&self, job: impl FnOnce(&mut Writer) -> R) -> Option<R> {
+        if self.writer.capacity() < self.writer.max_capacity() {
+            return None;
+        }
+        let mut writer = self.desk.try_lock().ok()?;
+        writer.as_mut().map(job)
     }
 
     /// Runs `job` on the writer's thread; it makes its own transaction.
@@ -129,6 +155,11 @@ impl Sqlite {
 fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
     spawned.map(drop).map_err(|error| StoreError::Other(format!("no thread for the database: {error}")))
+}
+
+/// A job that panicked found a contradiction; whoever comes after it panics too.
+fn take_turn(desk: &Desk) -> MutexGuard<'_, Option<Writer>> {
+    desk.lock().expect("no job has panicked")
 }
 
 /// Runs jobs until there are no more callers, or one says stop; returns whom to tell.

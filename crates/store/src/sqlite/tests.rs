@@ -118,6 +118,45 @@ async fn a_full_disk_fails_writes_whole_and_lets_reads_go_on() {
 }
 
 #[tokio::test]
+async fn a_thread_to_spare_decides_by_itself_unless_somebody_writes_or_all_is_closed() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    let order = place("WATCH", 1);
+    let here = |order: &holdfast_domain::Command| sqlite.execute_here(at(1), std::slice::from_ref(order));
+    // Whoever has just written is answered a moment before the turn is given back.
+    let surely = |order: &holdfast_domain::Command| {
+        std::iter::repeat_with(|| here(order)).take(1_000_000).flatten().next().expect("nobody writes")
+    };
+    let executed = surely(&order).expect("it is executed");
+    answer(&executed.outcomes[0]);
+    assert!(executed.committed.is_some());
+    assert!(run_one(&database, 1, &order).await.replayed, "the thread of the database knows of it");
+    assert!(surely(&order).expect("it is executed").outcomes[0].replayed);
+
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let other = sqlite.write(move |_writer| {
+        begun.send(()).expect("somebody waits");
+        wait.recv().expect("somebody goes on");
+        Ok(())
+    });
+    let meanwhile = async {
+        has_begun.recv().expect("it begins");
+        let refused = here(&place("WATCH", 1)).is_none();
+        go_on.send(()).expect("it waits");
+        refused
+    };
+    let (written, refused) = tokio::join!(other, meanwhile);
+    written.expect("it is written");
+    assert!(refused, "somebody writes");
+    check_books(&database).await;
+
+    sqlite.close().await;
+    assert!(here(&place("WATCH", 1)).is_none());
+}
+
+#[tokio::test]
 async fn a_lock_of_another_process_is_waited_for_and_then_transient() {
     let folder = Folder::new();
     let (sqlite, database) = folder.open_inside().await;
