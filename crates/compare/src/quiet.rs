@@ -22,8 +22,7 @@ fn ticks() -> Option<(f64, f64)> {
     Some((all - numbers.get(3)? - numbers.get(4)?, all))
 }
 
-/// Has the system write out what it holds back, or it will do so, for half a minute, between somebody's measured syncs. Without
-/// the program for it, nothing of the kind.
+/// Has the system write out what it holds back; else it does so within the next half minute, beside measured syncs.
 async fn write_out() {
     if let Err(why) = tokio::process::Command::new("sync").status().await {
         eprintln!("  sync: {why}; what the system holds back is written out while others are measured");

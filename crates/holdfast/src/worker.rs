@@ -25,8 +25,8 @@ pub fn batch_commands_max(queue: CommandQueue) -> usize {
     }
 }
 
-/// What a worker with a thread of its own decides there at once. A larger batch goes to the database's thread: it then works beside
-/// the answers to the batch before.
+/// What a worker with a thread of its own decides there at once. A larger batch goes to the database's thread: it then
+/// works beside the answers to the batch before.
 const HERE_COMMANDS_MAX: usize = 2;
 
 /// How often a batch is tried again while the database is out of reach, before its callers are told.
@@ -153,7 +153,8 @@ struct Desk {
 
 impl Desk {
     /// Decides batch after batch as long as commands wait. Each begins before the answers to the one before it leave:
-    /// the database does not wait for them, unless it is to work on this thread. Returns a batch that is not for this, if there is one.
+    /// the database does not wait for them, unless it is to work on this thread. Returns a batch that is not for this,
+    /// if there is one.
     async fn work_off(
         &self,
         mut batch: Batch,

@@ -92,8 +92,8 @@ impl Planner {
     /// The items of these that are not at hand, if they are all that is missing for planning them.
     pub(super) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
         let may_plan = self.foreseen.is_none() && self.careful == 0;
-        let Some(known) = self.known.as_ref().filter(|known| may_plan && known.suffices(clock, commands))
-        else {
+        let suffices = |known: &&Known| known.suffices(clock.max(known.head.decided_at), commands);
+        let Some(known) = self.known.as_ref().filter(suffices).filter(|_| may_plan) else {
             return Vec::new();
         };
         let orders = commands.iter().filter_map(|command| match &command.body {
