@@ -110,6 +110,11 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             connect::join_wakeups(announcer, heard, own, committed.clone(), reads, tasks.stopping());
         tasks.follow_apart("wake-ups", wakeups)?;
     }
+    if settings.roles.contains(&Role::Orders)
+        && let Err(error) = database.store.make_room().await
+    {
+        tracing::warn!(%error, "no room was made for commits ahead of them");
+    }
     let mut worker = |queue: CommandQueue, role: Role| Worker {
         queue,
         consumer: ends.take(queue),

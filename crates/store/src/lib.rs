@@ -317,6 +317,12 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Sees to it, before the first orders come, that commits find room on the disk. Whether there is any will show when
+    /// they need it.
+    async fn make_room(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Waits for what is under way and closes; later calls fail.
     async fn close(&self);
 }

@@ -7,14 +7,18 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::Connection;
 use rusqlite::hooks::Wal;
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::{READER_CACHE_KIB, cannot_open, prepare};
+use super::{READER_CACHE_KIB, WRITER_CACHE_KIB, cannot_open, prepare};
 use crate::{Result, StoreError};
 
 /// Pages (of 4 KiB) in the write-ahead log that are worth copying.
 const PAGES: i32 = 4_000;
+
+/// Pages that the write-ahead log may get to have before it begins anew: some come while the others are copied.
+const ROOM_PAGES: i64 = PAGES as i64 + 1_000;
+const PAGE_BYTES: i64 = 4_096;
 
 /// Nothing is being copied.
 const IDLE: u8 = 0;
@@ -62,6 +66,26 @@ impl Checkpoints {
             drop(self.thread.join());
         }
     }
+}
+
+/// Makes the file of the write-ahead log as long as it gets between two checkpoints. A commit that lengthens a file waits
+/// for the file system's own journal too; one that writes where something was before does not.
+pub(super) fn make_room(connection: &mut Connection) -> Result<()> {
+    // Pages for which there is no room in the cache go to the write-ahead log before their transaction ends, which this
+    // one does without a trace.
+    connection.pragma_update(None, "cache_size", 1)?;
+    let filled = fill(connection);
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    filled?;
+    // The first commit would wait for all of it to get to the disk.
+    Ok(connection.execute("UPDATE schema_version SET version = version", []).map(drop)?)
+}
+
+fn fill(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("CREATE TABLE room (bytes BLOB) STRICT")?;
+    transaction.execute("INSERT INTO room VALUES (zeroblob(?1))", [ROOM_PAGES * PAGE_BYTES])?;
+    Ok(transaction.rollback()?)
 }
 
 /// Whose turn it is: the thread copies what is there; the commit after it copies the little that came since, so that

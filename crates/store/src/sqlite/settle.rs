@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 use uuid::Uuid;
 
 use super::write::{End, Json, Writer, append, remember, write_touched};
-use super::{Sqlite, all, first, from_json, number, position, read_head, text, timestamp};
+use super::{Sqlite, all, checkpoint, first, from_json, number, position, read_head, text, timestamp};
 use crate::columns::{ends, numbered};
 use crate::{Executed, Head, Image, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
@@ -117,6 +117,10 @@ impl Store for Sqlite {
             Ok(())
         })
         .await
+    }
+
+    async fn make_room(&self) -> Result<()> {
+        self.write(|writer| checkpoint::make_room(&mut writer.connection)).await
     }
 
     async fn close(&self) {

@@ -320,6 +320,29 @@ async fn the_write_ahead_log_is_copied_while_commits_go_on() {
 }
 
 #[tokio::test]
+async fn commits_find_room_in_the_file_of_the_write_ahead_log() {
+    const PAGES: u64 = 4_000;
+    let folder = Folder::new();
+    let (_sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    let bytes = |file: PathBuf| std::fs::metadata(file).expect("it is there").len();
+    let ahead = || bytes(folder.file().with_extension("db-wal"));
+    let (short, main) = (ahead(), bytes(folder.file()));
+    database.store.make_room().await.expect("made");
+    let room = ahead();
+    assert!(short < room && room >= PAGES * 4_096, "it had {short} bytes and has {room}");
+    for second in 0..100 {
+        answer(&run_one(&database, second, &place("STRAP", 1)).await);
+    }
+    assert_eq!(ahead(), room, "no commit lengthens it");
+    assert_eq!(bytes(folder.file()), main, "the database is no larger for it");
+    check_books(&database).await;
+    database.store.close().await;
+    assert!(bytes(folder.file()) < main + PAGES * 4_096 / 2, "nothing of it stays in the database");
+    check_books(&folder.open().await).await;
+}
+
+#[tokio::test]
 async fn a_database_of_the_first_version_is_brought_to_this_one() {
     let back = [
         "DROP VIEW stock_now",
