@@ -343,6 +343,27 @@ async fn commits_find_room_in_the_file_of_the_write_ahead_log() {
 }
 
 #[tokio::test]
+async fn without_room_on_the_disk_nothing_is_made_and_orders_are_taken() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.open_inside().await;
+    furnish(&database).await;
+    let limited = sqlite.write(|writer| {
+        let used: i64 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let sql = format!("PRAGMA max_page_count = {}", used + 200);
+        Ok(writer.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?)
+    });
+    limited.await.expect("set");
+    let refused = database.store.make_room().await;
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
+    let cache = sqlite.write(|writer| {
+        Ok(writer.connection.pragma_query_value(None, "cache_size", |row| row.get::<_, i64>(0))?)
+    });
+    assert_eq!(cache.await.expect("read"), -super::WRITER_CACHE_KIB, "the cache is as large as before");
+    answer(&run_one(&database, 1, &place("STRAP", 1)).await);
+    check_books(&database).await;
+}
+
+#[tokio::test]
 async fn a_database_of_the_first_version_is_brought_to_this_one() {
     let back = [
         "DROP VIEW stock_now",
