@@ -12,7 +12,7 @@ use crate::command::{Command, CommandBody, Fingerprint};
 use crate::event::{CounterDelta, Event, Recorded};
 use crate::hold::{self, Hold, HoldStatus};
 use crate::item::{self, Item, ItemStatus, Location};
-use crate::order::{self, Order, OrderStatus, Progress};
+use crate::order::{self, Json, Order, OrderStatus, Progress};
 use crate::outcome::{Answer, Outcome, Rejection};
 use crate::stock::{self, StockRow};
 use crate::values::{LocationCode, Position, Sku, Timestamp};
@@ -358,6 +358,7 @@ impl Ledger {
                     shortages: shortages.clone(),
                     code: None,
                     fingerprint: *fingerprint,
+                    json: Json::default(),
                 });
             }
             Event::OrderRejected { order_id, customer, lines, code, shortages, fingerprint } => {
@@ -380,6 +381,7 @@ impl Ledger {
                     shortages: shortages.clone(),
                     code: Some(code.clone()),
                     fingerprint: *fingerprint,
+                    json: Json::default(),
                 });
             }
             Event::OrderCancelled { order_id, .. } => {
@@ -454,7 +456,9 @@ impl Ledger {
     fn order_mut(&mut self, id: Uuid) -> &mut Order {
         self.touched.changed_orders.insert(id);
         let order = self.orders.get_mut(&id).and_then(Option::as_mut);
-        Arc::make_mut(order.expect("events are about loaded, existing orders"))
+        let order = Arc::make_mut(order.expect("events are about loaded, existing orders"));
+        order.json = Json::default();
+        order
     }
 
     fn hold_mut(&mut self, id: Uuid) -> &mut Hold {

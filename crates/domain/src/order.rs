@@ -1,6 +1,10 @@
 //! Orders: accepted all lines or none, cancelled to the very locations they came from, fulfilled and returned in parts.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
@@ -134,6 +138,44 @@ pub struct Order {
     /// Of the command that placed it: the same id with another content is refused by it.
     #[serde(skip, default = "no_fingerprint")]
     pub fingerprint: Fingerprint,
+    #[serde(skip)]
+    pub json: Json,
+}
+
+/// The JSON of an order from when it was first written: its row and its answer are the same text. A copy begins without
+/// it, and whoever changes an order in place has to put a new one.
+#[derive(Default)]
+pub struct Json(OnceLock<Box<RawValue>>);
+
+impl Clone for Json {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// It says nothing that the order does not say.
+impl PartialEq for Json {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "written" } else { "not written" })
+    }
+}
+
+/// Serialises an order as the text that was written of it, if one was.
+pub struct Written<'a>(pub &'a Order);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.json.0.get() {
+            Some(text) => text.serialize(serializer),
+            None => self.0.serialize(serializer),
+        }
+    }
 }
 
 fn no_fingerprint() -> Fingerprint {
@@ -156,7 +198,20 @@ impl Order {
             shortages: Vec::new(),
             code: None,
             fingerprint: no_fingerprint(),
+            json: Json::default(),
         }
+    }
+
+    /// Its JSON, which is kept for the next who needs it.
+    pub fn to_json(&self) -> serde_json::Result<&str> {
+        let Json(written) = &self.json;
+        Ok(match written.get() {
+            Some(text) => text.get(),
+            None => {
+                let text = to_raw_value(self)?;
+                written.get_or_init(|| text).get()
+            }
+        })
     }
 
     /// The order as it was answered when it was decided, whatever became of it since.

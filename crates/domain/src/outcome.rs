@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::hold::Hold;
 use crate::item::{Item, Location};
-use crate::order::Order;
+use crate::order::{Order, Written};
 use crate::stock::{Movement, StockRow};
 use crate::values::{LocationCode, Money, Position, Sku};
 
@@ -285,7 +285,7 @@ impl Serialize for Outcome {
             map.serialize_entry("replayed", &true)?;
         }
         match answer {
-            Answer::Order(order) => map.serialize_entry("order", order)?,
+            Answer::Order(order) => map.serialize_entry("order", &Written(order))?,
             Answer::OrderText(order) => map.serialize_entry("order", order)?,
             Answer::Hold(hold) => map.serialize_entry("hold", hold)?,
             Answer::Item { item, available } => {

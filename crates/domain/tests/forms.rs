@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use holdfast_domain::command::{Fingerprint, Name, Price};
 use holdfast_domain::hold::HoldStatus;
-use holdfast_domain::order::{Progress, RejectionCode};
+use holdfast_domain::order::{Json, Progress, RejectionCode, Written};
 use holdfast_domain::wire::parse_body;
 use holdfast_domain::{
     Allocation, Answer, Currency, Customer, Event, Hold, Item, ItemStatus, Location, LocationCode, Money,
@@ -68,6 +68,7 @@ fn order() -> Order {
         shortages: vec![short()],
         code: None,
         fingerprint: Fingerprint([0; 16]),
+        json: Json::default(),
     }
 }
 
@@ -355,6 +356,21 @@ fn what_another_process_says_is_passed_on_as_it_was_said() {
     let said = serde_json::to_string(&refused).expect("plain data");
     let ToldOutcome(told) = serde_json::from_str(&said).expect("it was written a moment ago");
     assert_eq!(told, refused);
+}
+
+#[test]
+fn an_order_is_said_the_same_whether_it_was_written_before_or_not() {
+    for order in [order(), rejected()] {
+        let plain = serde_json::to_string(&order).expect("plain data");
+        assert_eq!(serde_json::to_string(&Written(&order)).expect("plain data"), plain);
+        assert_eq!(order.to_json().expect("plain data"), plain);
+        assert_eq!(serde_json::to_string(&Written(&order)).expect("plain data"), plain);
+        let changed = Order { position: Position(42), ..order.clone() };
+        assert_ne!(changed.to_json().expect("plain data"), plain, "a copy begins without");
+        let said = outcome(Ok(Answer::Order(Arc::new(order))));
+        let order: serde_json::Value = serde_json::from_str(&plain).expect("it is JSON");
+        assert_eq!(json_of(&said)["order"], order);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_domain::{LocationCode, Movement, MovementKind, Position, Sku};
+use holdfast_domain::{LocationCode, Movement, MovementKind, Order, Position, Sku};
 
 use crate::{Result, StoreError};
 
@@ -24,6 +24,11 @@ const MOVEMENT_KINDS: [MovementKind; 12] = [
 /// Movements are indexed by stretches of the log of so many bits: a stretch is `position >> STRETCH_BITS`, in the
 /// migrations and in the queries of both databases.
 pub(crate) const STRETCH_BITS: u32 = 14;
+
+/// The body of an order's row. It stays with the order, for its answer.
+pub(crate) fn order_json(order: &Order) -> Result<&str> {
+    order.to_json().map_err(|error| StoreError::Other(format!("a row cannot be written as JSON: {error}")))
+}
 
 pub(crate) fn movement_kind(kind: MovementKind) -> &'static str {
     match kind {

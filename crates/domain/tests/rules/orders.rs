@@ -300,6 +300,22 @@ fn cancelling_gives_the_units_back_to_the_very_places_they_came_from() {
 }
 
 #[test]
+fn the_json_of_an_order_that_changed_is_written_anew() {
+    let mut shop = Shop::new().with("X", &[("DEL", 5)]);
+    let order = shop.accepts(&service(), "order.place", of("X", 1)).id;
+    let json =
+        |shop: &Shop| shop.ledger().order(order).expect("it is there").to_json().expect("JSON").to_owned();
+    let placed = json(&shop);
+    assert_eq!(json(&shop), placed);
+    // The ledger alone has it by now: it is changed in its place.
+    shop.accepts(&service(), "order.cancel", json!({"order_id": order}));
+    let cancelled = json(&shop);
+    assert_eq!(placed.replace("\"accepted\"", "\"cancelled\""), cancelled);
+    let read: holdfast_domain::Order = serde_json::from_str(&cancelled).expect("it is an order");
+    assert_eq!(read.status, OrderStatus::Cancelled);
+}
+
+#[test]
 fn cancelling_twice_gives_the_units_back_once() {
     let mut shop = Shop::new().with("X", &[("DEL", 5)]);
     let first = shop.accepts(&customer("ann"), "order.place", of("X", 2)).id;

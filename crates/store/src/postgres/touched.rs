@@ -1,9 +1,10 @@
 //! What a decided batch writes: one statement a table, each with an array for every column, however many rows.
 
-use holdfast_domain::{ItemStatus, Ledger, StockRow, Timestamp};
+use holdfast_domain::{ItemStatus, Ledger, Order, StockRow, Timestamp};
 use uuid::Uuid;
 
 use super::connection::{Ask, ask, json, number};
+use crate::columns::order_json;
 use crate::plan::Remembered;
 use crate::{Head, LogBatch, Result, StoreError};
 
@@ -60,7 +61,7 @@ pub(super) fn push_touched(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Res
             column(&orders, |order| order.id),
             column(&orders, |order| order.status.as_str()),
             column(&orders, |order| order.customer.as_ref().map(|customer| customer.as_str().to_owned())),
-            bodies(&orders)?,
+            order_bodies(&orders)?,
             column(&orders, |order| order.fingerprint.0.to_vec()),
         ));
     }
@@ -70,7 +71,7 @@ pub(super) fn push_touched(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Res
             CHANGE_ORDERS,
             column(&orders, |order| number(order.position)),
             column(&orders, |order| order.status.as_str()),
-            bodies(&orders)?,
+            order_bodies(&orders)?,
         ));
     }
     if !touched.new_holds.is_empty() {
@@ -204,6 +205,10 @@ fn column<R: Copy, T>(rows: &[R], value: impl Fn(R) -> T) -> Vec<T> {
 
 fn bodies(rows: &[impl serde::Serialize]) -> Result<Vec<String>> {
     rows.iter().map(json).collect()
+}
+
+fn order_bodies(orders: &[&Order]) -> Result<Vec<String>> {
+    orders.iter().map(|order| order_json(order).map(str::to_owned)).collect()
 }
 
 /// What was touched is in the ledger.

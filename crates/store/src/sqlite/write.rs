@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::stock::{self, RecentStock};
 use super::{all, bytes, first, from_json, id, number, read_head, text};
+use crate::columns::order_json;
 use crate::plan::{self, Kept, Plan, Remembered};
 use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
 
@@ -320,7 +321,7 @@ pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<
             order.id.as_bytes(),
             order.status.as_str(),
             order.customer.as_ref().map(|customer| customer.as_str()),
-            json.of(order)?,
+            order_json(order)?,
             order.fingerprint.0,
         ])?;
     }
@@ -328,7 +329,7 @@ pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<
         connection.prepare_cached("UPDATE orders SET status = ?2, body = ?3 WHERE position = ?1")?;
     for order in touched.changed_orders.iter().map(|id| written(ledger.order(*id), id)) {
         let order = order?;
-        update.execute(params![number(order.position), order.status.as_str(), json.of(order)?])?;
+        update.execute(params![number(order.position), order.status.as_str(), order_json(order)?])?;
     }
 
     let mut insert = connection.prepare_cached(
