@@ -2,9 +2,10 @@
 //! problem that the rules answered with.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use holdfast_domain::{Answer as Decided, Command, Outcome, Position, Rejection};
+use holdfast_domain::{Answer as Decided, Command, CommandBody, Outcome, Position, Rejection};
 use serde::Serialize;
 use serde_json::json;
 
@@ -16,6 +17,10 @@ use super::{AppState, Gateway};
 pub const POSITION: HeaderName = HeaderName::from_static("holdfast-position");
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// Room for the body of an order or an item, and for the headers of an answer.
+const BODY_BYTES: usize = 768;
+const HEADERS: usize = 12;
+
 /// Puts a position into a header.
 pub fn position_value(position: Position) -> HeaderValue {
     HeaderValue::from(position.0)
@@ -23,10 +28,18 @@ pub fn position_value(position: Position) -> HeaderValue {
 
 /// A JSON answer with `Holdfast-Position`.
 pub fn with_position(status: StatusCode, position: Position, body: &impl Serialize) -> Response {
-    let mut response = (status, Json(body)).into_response();
-    // There will be several: grown once.
-    response.headers_mut().reserve(8);
-    response.headers_mut().insert(POSITION, position_value(position));
+    let mut bytes = Vec::with_capacity(BODY_BYTES);
+    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        let detail = "Something went wrong on the server.";
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail).into_response();
+    }
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(POSITION, position_value(position));
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }
 
@@ -42,11 +55,14 @@ pub fn page(items: &[impl Serialize], next_cursor: Option<&str>) -> Response {
 
 /// Where a pending command or its result can be read.
 pub fn location_of(command: &Command) -> String {
-    use holdfast_domain::CommandBody as B;
-    match &command.body {
-        B::PlaceOrder(_) => format!("/v1/orders/{}", command.id),
-        B::PlaceHold(_) => format!("/v1/holds/{}", command.id),
-        _of_other_kinds => format!("/v1/commands/{}", command.id),
+    format!("{}{}", collection_of(&command.body), command.id)
+}
+
+fn collection_of(body: &CommandBody) -> &'static str {
+    match body {
+        CommandBody::PlaceOrder(_) => "/v1/orders/",
+        CommandBody::PlaceHold(_) => "/v1/holds/",
+        _of_other_kinds => "/v1/commands/",
     }
 }
 
@@ -69,16 +85,15 @@ impl Gateway {
         refusal: fn(&Rejection) -> Problem,
         shape: impl FnOnce(&Outcome, &Decided) -> Response,
     ) -> Answer {
-        let location = location_of(&command);
-        let is_order = matches!(command.body, holdfast_domain::CommandBody::PlaceOrder(_));
-        let id = command.id;
-        match self.dispatcher.submit(command, write.respond_async).await? {
+        let (collection, id) = (collection_of(&command.body), command.id);
+        let is_order = matches!(command.body, CommandBody::PlaceOrder(_));
+        match self.dispatcher.submit(command, write.respond_async, &write.alarm).await? {
             Decision::Decided(outcome) => Ok(respond(&outcome, refusal, shape)),
             Decision::Pending => {
                 let name = if is_order { "id" } else { "command_id" };
                 let body = json!({ name: id, "status": "pending" });
                 let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-                if let Ok(value) = HeaderValue::from_str(&location) {
+                if let Ok(value) = HeaderValue::from_str(&format!("{collection}{id}")) {
                     response.headers_mut().insert(header::LOCATION, value);
                 }
                 // It has no place in the log yet; what is there now is a bound from below.

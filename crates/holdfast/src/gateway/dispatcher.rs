@@ -11,6 +11,7 @@ use holdfast_store::{Database, Pending, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::gateway::alarm::Alarm;
 use crate::gateway::answer::location_of;
 use crate::gateway::problem::Problem;
 
@@ -66,8 +67,13 @@ impl Dispatcher {
     }
 
     /// Sends a command and waits for its decision; with `respond_async`, only until it is durable.
-    pub async fn submit(&self, command: Command, respond_async: bool) -> Result<Decision, Problem> {
-        let mut outcomes = self.submit_envelope(vec![command], respond_async).await?;
+    pub async fn submit(
+        &self,
+        command: Command,
+        respond_async: bool,
+        alarm: &Alarm,
+    ) -> Result<Decision, Problem> {
+        let mut outcomes = self.submit_envelope(vec![command], respond_async, alarm).await?;
         Ok(match outcomes.as_mut().and_then(Vec::pop) {
             Some(outcome) => Decision::Decided(Box::new(outcome)),
             None => Decision::Pending,
@@ -79,6 +85,7 @@ impl Dispatcher {
         &self,
         commands: Vec<Command>,
         respond_async: bool,
+        alarm: &Alarm,
     ) -> Result<Option<Vec<Outcome>>, Problem> {
         let queue = commands.first().map_or(CommandQueue::Orders, |command| command.body.queue());
         if respond_async {
@@ -92,8 +99,8 @@ impl Dispatcher {
             (Ok(_) | Err(_), true) => return Ok(None),
             (Err(not_taken), false) => return Err(not_taken.into()),
         };
-        match tokio::time::timeout(DECISION_WAIT, waiting).await {
-            Ok(reply) => {
+        match alarm.within(DECISION_WAIT, waiting).await {
+            Some(reply) => {
                 let outcomes = settled(reply, &commands)?;
                 if let Some(last) = outcomes.iter().map(|outcome| outcome.position.0).max() {
                     self.answered.fetch_max(last, Ordering::Relaxed);
@@ -101,7 +108,7 @@ impl Dispatcher {
                 Ok(Some(outcomes))
             }
             // The queue has it by now: if it cannot be recorded as pending, nobody here knows what becomes of it.
-            Err(_elapsed) => match self.record_pending(&commands).await {
+            None => match self.record_pending(&commands).await {
                 Ok(()) => Ok(None),
                 Err(trouble) => {
                     tracing::warn!(%trouble, "a command that waits for its decision could not be recorded as pending");

@@ -27,6 +27,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::alarm::Alarm;
 use super::answer::{REPLAYED, with_position};
 use super::caller::{Access, Caller, header_text};
 use super::dispatcher::Dispatcher;
@@ -413,8 +414,9 @@ async fn decided(
 ) -> anyhow::Result<Vec<Outcome>> {
     let until = Instant::now() + PATIENCE;
     let mut pause = RETRY_FIRST;
+    let alarm = Alarm::new();
     loop {
-        let trouble = match dispatcher.submit_envelope(commands.clone(), false).await {
+        let trouble = match dispatcher.submit_envelope(commands.clone(), false, &alarm).await {
             Ok(Some(outcomes)) => return Ok(outcomes),
             Ok(None) => "it was not decided in time".to_owned(),
             Err(problem)

@@ -2,6 +2,7 @@
 //! stand behind a balancer. One file per resource, its path is its name.
 
 pub mod accounts;
+pub mod alarm;
 pub mod answer;
 pub mod api_keys;
 pub mod auth;

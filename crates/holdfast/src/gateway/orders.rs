@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_bus::ENVELOPE_COMMANDS_MAX;
 use holdfast_domain::command::{Lines, PlaceOrder};
+use holdfast_domain::order::Written;
 use holdfast_domain::wire::{FieldError, from_value};
 use holdfast_domain::{
     Answer as Decided, Command, CommandBody, Customer, GeoPoint, Money, Order, OrderStatus, Outcome,
@@ -162,7 +163,7 @@ pub(super) fn named_customer(caller: &Caller, named: Option<Customer>) -> Result
 /// The order that a command answered with.
 pub(super) fn order_answer(status: StatusCode, outcome: &Outcome, decided: &Decided) -> Response {
     match decided {
-        Decided::Order(order) => with_position(status, outcome.position, order),
+        Decided::Order(order) => with_position(status, outcome.position, &Written(order)),
         Decided::OrderText(order) => with_position(status, outcome.position, order),
         // A client's id or key that was used for something else is refused before this.
         Decided::Hold(_)
@@ -336,7 +337,7 @@ async fn place_batch(
     let outcomes = if commands.is_empty() {
         Some(Vec::new())
     } else {
-        state.dispatcher.submit_envelope(commands, write.respond_async).await?
+        state.dispatcher.submit_envelope(commands, write.respond_async, &write.alarm).await?
     };
     let last = outcomes.iter().flatten().map(|outcome| outcome.position).max();
     let replayed = outcomes.as_ref().is_some_and(|all| !all.is_empty() && all.iter().all(|one| one.replayed));

@@ -1,9 +1,10 @@
 //! What handlers take out of a request: JSON bodies with the field that does not fit, query strings, and the
 //! headers of the contract.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -18,8 +19,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::AppState;
+use super::alarm::Alarm;
 use super::caller::{Caller, header_text};
 use super::problem::Problem;
+use super::server::Connection;
 
 /// Bytes of a request body at most.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -61,16 +64,35 @@ pub async fn json_body(request: Request) -> Result<Bytes, Problem> {
 
 /// Reads a whole body of at most [`BODY_BYTES_MAX`].
 pub async fn body(request: Request) -> Result<Bytes, Problem> {
-    let read = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
-    let collected = read.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body could not be read.")
+    let mut body = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    let first = next_part(&mut body).await?.unwrap_or_default();
+    // Nearly every body is one part: it is taken as it is.
+    let Some(mut part) = next_part(&mut body).await? else { return Ok(first) };
+    let mut whole = Vec::from(first);
+    loop {
+        whole.extend_from_slice(&part);
+        match next_part(&mut body).await? {
+            Some(next) => part = next,
+            None => return Ok(whole.into()),
         }
-    })?;
-    Ok(collected.to_bytes())
+    }
+}
+
+async fn next_part(body: &mut Limited<Body>) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+            } else {
+                Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "The body could not be read.")
+            }
+        })?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
 }
 
 /// Parses JSON without saying more than that it does not fit.
@@ -140,6 +162,8 @@ pub struct Write {
     pub key: Option<Uuid>,
     pub respond_async: bool,
     pub if_match: Option<IfMatch>,
+    /// For waiting on the decision.
+    pub alarm: Arc<Alarm>,
 }
 
 /// `If-Match`: `*`, or a version. What is no version of ours can match nothing.
@@ -228,7 +252,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
             .flat_map(|value| value.split(','))
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
         let if_match = parts.headers.get("if-match").map(IfMatch::read);
-        Ok(Write { key, respond_async, if_match })
+        let connection = parts.extensions.get::<Connection>();
+        let alarm = connection.map_or_else(Alarm::new, |connection| connection.alarm.clone());
+        Ok(Write { key, respond_async, if_match, alarm })
     }
 }
 

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
 use super::AppState;
+use super::alarm::{Alarm, HeadTimer};
 use super::metrics::{Metrics, RouteTimes};
 use super::problem::Problem;
 use super::request::BODY_BYTES_MAX;
@@ -60,6 +61,13 @@ pub struct Front {
     metrics: Arc<Metrics>,
 }
 
+/// What the requests of a connection have in common; it goes with each of them.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub peer: SocketAddr,
+    pub alarm: Arc<Alarm>,
+}
+
 /// Only the CSV of an import is read as it comes; its route bounds each record instead.
 fn is_import(request: &Request) -> bool {
     request.uri().path() == "/v1/imports"
@@ -95,7 +103,7 @@ impl Front {
         Self { router, places: Semaphore::new(REQUESTS_MAX), metrics }
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, request: Request, alarm: &Alarm) -> Response {
         let started = Instant::now();
         let method = request.method().clone();
         let mut response = match refused(&request, &self.places) {
@@ -108,7 +116,7 @@ impl Front {
             }
             None => {
                 let _place = self.places.try_acquire();
-                answered(request, &self.router).await
+                answered(request, &self.router, alarm).await
             }
         };
         if is_bare_error(&response) {
@@ -145,20 +153,20 @@ fn described(status: StatusCode) -> Problem {
     )
 }
 
-async fn answered(request: Request, router: &Router) -> Response {
+async fn answered(request: Request, router: &Router, alarm: &Alarm) -> Response {
     // An import may take as long as its body takes to arrive.
     let patience = if is_import(&request) { REQUEST_MAX * 60 } else { REQUEST_MAX };
     let safe = request.method().is_safe();
     let answered = std::panic::AssertUnwindSafe(router.clone().call(request)).catch_unwind();
-    match tokio::time::timeout(patience, answered).await {
-        Ok(Ok(Ok(response))) => response,
-        Ok(Ok(Err(never))) => match never {},
-        Ok(Err(_panic)) => {
+    match alarm.within(patience, answered).await {
+        Some(Ok(Ok(response))) => response,
+        Some(Ok(Err(never))) => match never {},
+        Some(Err(_panic)) => {
             tracing::error!("a request's handler panicked");
             let detail = "Something went wrong on the server.";
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail).into_response()
         }
-        Err(_elapsed) => {
+        None => {
             // A read has no outcome; of a write nobody can say here whether it was decided.
             let code = if safe { "too_slow" } else { "outcome_unknown" };
             Problem::new(StatusCode::GATEWAY_TIMEOUT, code, "The request took too long.").into_response()
@@ -173,11 +181,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_MAX)
-        .pipeline_flush(true)
-        .max_buf_size(HEAD_BYTES_MAX);
+    builder.header_read_timeout(HEADER_READ_MAX).pipeline_flush(true).max_buf_size(HEAD_BYTES_MAX);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let front = Arc::new(front);
     let open = GracefulShutdown::new();
@@ -200,12 +204,14 @@ pub async fn serve(
         };
         drop(stream.set_nodelay(true));
         let front = front.clone();
+        let alarm = Alarm::new();
+        builder.timer(HeadTimer(alarm.clone()));
         let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let front = front.clone();
+            let (front, alarm) = (front.clone(), alarm.clone());
             async move {
                 let mut request = request.map(axum::body::Body::new);
-                request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-                Ok::<_, Infallible>(front.answer(request).await)
+                request.extensions_mut().insert(Connection { peer, alarm: alarm.clone() });
+                Ok::<_, Infallible>(front.answer(request, &alarm).await)
             }
         });
         let connection = open.watch(builder.serve_connection(TokioIo::new(stream), service));
@@ -244,7 +250,7 @@ mod tests {
     async fn ask(front: &Front, method: &str, path: &str, length: usize) -> Response {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length);
         let request = request.body(Body::empty()).expect("a request");
-        front.answer(request).await
+        front.answer(request, &Alarm::new()).await
     }
 
     fn is_problem(response: &Response) -> bool {
