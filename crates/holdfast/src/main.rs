@@ -1,6 +1,7 @@
 //! `holdfast`: one binary, from a laptop's embedded shop to a fleet of services. This file is the command line.
 
 mod admin;
+mod answers;
 mod bench;
 mod clock;
 mod config;

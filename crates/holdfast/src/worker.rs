@@ -12,6 +12,7 @@ use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
 use holdfast_store::{Committed, Database, Executed, Reads, Store, StoreError, plan};
 use tokio::sync::{broadcast, watch};
 
+use crate::answers::{Answers, Decided, announce, settle};
 use crate::clock;
 use crate::gateway::metrics::Metrics;
 use crate::instance::Beat;
@@ -25,9 +26,8 @@ pub fn batch_commands_max(queue: CommandQueue) -> usize {
     }
 }
 
-/// What a worker with a thread of its own decides there at once. A larger batch goes to the database's thread: it then
-/// works beside the answers to the batch before.
-const HERE_COMMANDS_MAX: usize = 2;
+/// So many envelopes are answered by a worker that decides on its own thread: to hand them over would take longer.
+const AT_ONCE_MAX: usize = 2;
 
 /// How often a batch is tried again while the database is out of reach, before its callers are told.
 const TRIES_MAX: u32 = 3;
@@ -65,41 +65,15 @@ impl Worker {
     /// Works until every publisher is gone or `drain` says that no more will come; what waits is still decided.
     pub async fn run(self, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
         let Self { queue, mut consumer, has_own_thread, store, reads, committed, metrics, beat } = self;
-        let desk =
-            Desk { queue, has_own_thread, store, reads, committed, metrics, beat, stopping: drain.clone() };
-        let limit = batch_commands_max(queue);
-        let mut may_strike = true;
-        let mut beats = tokio::time::interval(BEAT_EVERY);
-        let mut draining = false;
-        let mut waiting = None;
-        loop {
-            if !draining && *drain.borrow() {
-                draining = true;
-                consumer.close();
-            }
-            let batch = match waiting.take() {
-                Some(batch) => batch,
-                None => tokio::select! {
-                    batch = consumer.batch(limit) => match batch {
-                        Some(batch) => batch,
-                        None => return Ok(()),
-                    },
-                    _ = beats.tick() => {
-                        desk.beat.now();
-                        continue;
-                    }
-                    () = told(&mut drain), if !draining => continue,
-                },
-            };
-            if batch.iter().any(is_suspect) {
-                desk.carefully(batch, &mut may_strike).await?;
-            } else {
-                waiting = desk.work_off(Batch::new(batch), &mut consumer, limit).await?;
-            }
-            // Whoever comes again later was alive beside this process, not killed by a command that it has.
-            may_strike = false;
-            desk.beat.now();
+        let answers = (has_own_thread && store.decides_here()).then(|| Answers::start(committed.clone()));
+        let answers = answers.transpose()?;
+        let mut desk =
+            Desk { queue, answers, store, reads, committed, metrics, beat, stopping: drain.clone() };
+        let worked = desk.work(&mut consumer, &mut drain).await;
+        if let Some(answers) = desk.answers.take() {
+            answers.end().await?;
         }
+        worked
     }
 }
 
@@ -133,16 +107,11 @@ impl Batch {
     }
 }
 
-/// What came of a batch, and what is to be announced of it.
-struct Decided {
-    outcomes: Result<Vec<Outcome>, NotTaken>,
-    committed: Vec<Committed>,
-}
-
 /// All of a worker but the end that commands come out of.
 struct Desk {
     queue: CommandQueue,
-    has_own_thread: bool,
+    /// Of a worker that decides on its own thread.
+    answers: Option<Answers>,
     store: Arc<dyn Store>,
     reads: Arc<dyn Reads>,
     committed: broadcast::Sender<Arc<Committed>>,
@@ -152,9 +121,44 @@ struct Desk {
 }
 
 impl Desk {
-    /// Decides batch after batch as long as commands wait. Each begins before the answers to the one before it leave:
-    /// the database does not wait for them, unless it is to work on this thread. Returns a batch that is not for this,
-    /// if there is one.
+    async fn work(&self, consumer: &mut Consumer, drain: &mut watch::Receiver<bool>) -> anyhow::Result<()> {
+        let limit = batch_commands_max(self.queue);
+        let mut may_strike = true;
+        let mut beats = tokio::time::interval(BEAT_EVERY);
+        let mut draining = false;
+        let mut waiting = None;
+        loop {
+            if !draining && *drain.borrow() {
+                draining = true;
+                consumer.close();
+            }
+            let batch = match waiting.take() {
+                Some(batch) => batch,
+                None => tokio::select! {
+                    batch = consumer.batch(limit) => match batch {
+                        Some(batch) => batch,
+                        None => return Ok(()),
+                    },
+                    _ = beats.tick() => {
+                        self.beat.now();
+                        continue;
+                    }
+                    () = told(drain), if !draining => continue,
+                },
+            };
+            if batch.iter().any(is_suspect) {
+                self.carefully(batch, &mut may_strike).await?;
+            } else {
+                waiting = self.work_off(Batch::new(batch), consumer, limit).await?;
+            }
+            // Whoever comes again later was alive beside this process, not killed by a command that it has.
+            may_strike = false;
+            self.beat.now();
+        }
+    }
+
+    /// Decides batch after batch as long as commands wait, and none waits for the answers to the one before it. Returns a
+    /// batch that is not for this, if there is one.
     async fn work_off(
         &self,
         mut batch: Batch,
@@ -186,16 +190,16 @@ impl Desk {
             match next {
                 Some(next) if !next.has_suspects() => {
                     let before = std::mem::replace(&mut batch, next).deliveries;
-                    if self.may_decide_here(&batch.commands) {
-                        self.settle(before, decided);
+                    if self.answers.is_some() {
+                        self.settle(before, decided)?;
                         deciding = self.begin(&batch).await;
                     } else {
                         deciding = self.begin(&batch).await;
-                        self.settle(before, decided);
+                        self.settle(before, decided)?;
                     }
                 }
                 other => {
-                    self.settle(batch.deliveries, decided);
+                    self.settle(batch.deliveries, decided)?;
                     return Ok(other.map(|batch| batch.deliveries));
                 }
             }
@@ -219,29 +223,21 @@ impl Desk {
         }
     }
 
-    fn settle(&self, batch: Vec<Delivery>, decided: Decided) {
-        match decided.outcomes {
-            Ok(outcomes) => {
-                let mut outcomes = outcomes.into_iter();
-                for delivery in batch {
-                    let own = outcomes.by_ref().take(delivery.commands.len()).collect();
-                    delivery.settle(Ok(own));
-                }
+    fn settle(&self, batch: Vec<Delivery>, decided: Decided) -> anyhow::Result<()> {
+        match &self.answers {
+            Some(answers) if batch.len() > AT_ONCE_MAX || !answers.have_left() => {
+                answers.send(batch, decided)
             }
-            Err(not_taken) => {
-                for delivery in batch {
-                    delivery.settle(Err(not_taken.clone()));
-                }
+            Some(_) | None => {
+                settle(batch, decided, &self.committed);
+                Ok(())
             }
         }
-        // Whoever waits for an answer comes first.
-        self.announce(decided.committed);
     }
 
-    fn announce(&self, committed: Vec<Committed>) {
-        for committed in committed {
-            announce(&self.committed, Some(committed));
-        }
+    /// After what was settled before.
+    fn announce(&self, committed: Vec<Committed>) -> anyhow::Result<()> {
+        self.settle(Vec::new(), Decided { outcomes: Ok(Vec::new()), committed })
     }
 
     /// A batch with deliveries that came back several times: they are decided one command at a time, in their place.
@@ -262,7 +258,7 @@ impl Desk {
         if !batch.is_empty() {
             let batch = Batch::new(batch);
             let decided = self.begin(&batch).await.await?;
-            self.settle(batch.deliveries, decided);
+            self.settle(batch.deliveries, decided)?;
         }
         Ok(())
     }
@@ -295,7 +291,7 @@ impl Desk {
             }
             let alone = Arc::new(vec![command.clone()]);
             let decided = self.decide_patiently(alone, delivery.is_durable()).await?;
-            self.announce(decided.committed);
+            self.announce(decided.committed)?;
             match decided.outcomes {
                 Ok(decided) => outcomes.extend(decided),
                 Err(not_taken) => {
@@ -321,7 +317,7 @@ impl Desk {
                 return Ok(Decided { outcomes, committed });
             }
             // What was committed of it is known by id when it comes again, but is announced now.
-            self.announce(std::mem::take(&mut committed));
+            self.announce(std::mem::take(&mut committed))?;
             tokio::select! {
                 () = tokio::time::sleep(wait) => wait = (wait * 2).min(PATIENT_WAIT_MAX),
                 () = told(&mut stopping) => return Ok(Decided { outcomes, committed }),
@@ -381,18 +377,13 @@ impl Desk {
         Ok(Ok(outcomes))
     }
 
-    fn may_decide_here(&self, commands: &[Command]) -> bool {
-        self.has_own_thread && commands.len() <= HERE_COMMANDS_MAX
-    }
-
     async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Executed, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let started = Instant::now();
-            let here =
-                self.may_decide_here(&commands).then(|| self.store.execute_here(clock::now(), &commands));
-            let executed = match here.flatten() {
+            let here = self.answers.as_ref().and_then(|_| self.store.execute_here(clock::now(), &commands));
+            let executed = match here {
                 Some(executed) => executed,
                 None => self.store.execute(clock::now(), commands.clone()).await,
             };
@@ -409,13 +400,6 @@ impl Desk {
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-fn announce(sender: &broadcast::Sender<Arc<Committed>>, committed: Option<Committed>) {
-    if let Some(committed) = committed {
-        // Without followers there is nobody to wake.
-        drop(sender.send(Arc::new(committed)));
     }
 }
 
@@ -443,7 +427,7 @@ pub async fn sweep(
         };
         if due {
             match store.execute(now, Arc::new(vec![plan::sweep()])).await {
-                Ok(executed) => announce(&committed, executed.committed),
+                Ok(executed) => executed.committed.into_iter().for_each(|batch| announce(&committed, batch)),
                 Err(error) => tracing::warn!(%error, "due holds could not be ended"),
             }
         }

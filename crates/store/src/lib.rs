@@ -270,7 +270,12 @@ pub trait Store: Send + Sync {
     /// the head's. Expires due holds first ([`EXPIRE_PER_BATCH_MAX`]). Settles pending commands among the batch.
     async fn execute(&self, clock: Timestamp, commands: Arc<Vec<Command>>) -> Result<Executed>;
 
-    /// The same on the thread that calls, which is blocked meanwhile: it spares a lone order two ways from thread to thread.
+    /// Whether [`Store::execute_here`] may be worth asking.
+    fn decides_here(&self) -> bool {
+        false
+    }
+
+    /// The same on the thread that calls, which is blocked meanwhile: it spares a batch two ways from thread to thread.
     /// `None` where that cannot be, or while somebody else writes; then nothing has happened.
     fn execute_here(&self, _clock: Timestamp, _commands: &[Command]) -> Option<Result<Executed>> {
         None

@@ -17,6 +17,7 @@ mod tests;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -60,8 +61,30 @@ pub struct Sqlite {
     readers: mpsc::Sender<Job<Connection>>,
 }
 
-/// Where the writer is between two jobs; nowhere once the database is closed.
-type Desk = Mutex<Option<Writer>>;
+/// Where the writer is between two jobs.
+#[derive(Default)]
+struct Desk {
+    /// Nowhere once the database is closed.
+    writer: Mutex<Option<Writer>>,
+    /// Whether the writer's thread waits for it. A lock knows no turns: who borrows it again and again would keep that
+    /// thread from it.
+    is_wanted: AtomicBool,
+}
+
+impl Desk {
+    /// A job that panicked found a contradiction; whoever comes after it panics too.
+    fn take_turn(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.is_wanted.store(true, Ordering::Relaxed);
+        let writer = self.writer.lock().expect("no job has panicked");
+        self.is_wanted.store(false, Ordering::Relaxed);
+        writer
+    }
+
+    fn borrow(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        let is_free = !self.is_wanted.load(Ordering::Relaxed);
+        is_free.then(|| self.writer.try_lock().ok()).flatten()
+    }
+}
 
 impl Sqlite {
     /// Opens the database at `path`, creates it and its folder where they are missing, and brings it to this version.
@@ -79,7 +102,7 @@ impl Sqlite {
         start_thread("sqlite-writer", move || {
             let checkpoints = match open_writer(&file) {
                 Ok((connection, checkpoints)) => {
-                    *take_turn(&shared) = Some(Writer::new(connection));
+                    *shared.take_turn() = Some(Writer::new(connection));
                     checkpoints
                 }
                 Err(error) => return drop(opened.send(Err(error))),
@@ -87,12 +110,12 @@ impl Sqlite {
             drop(opened.send(Ok(())));
             let stopped = loop {
                 match write_jobs.blocking_recv() {
-                    Some(Job::Run(job)) => job(take_turn(&shared).as_mut().expect("it is open")),
+                    Some(Job::Run(job)) => job(shared.take_turn().as_mut().expect("it is open")),
                     Some(Job::Stop(stopped)) => break Some(stopped),
                     None => break None,
                 }
             };
-            let mut state = take_turn(&shared).take().expect("it is open");
+            let mut state = shared.take_turn().take().expect("it is open");
             // Nothing is lost without; the next start reads what is recent.
             drop(state.write_recent_stock());
             // The last connection to close empties the write-ahead log; only then is the caller told.
@@ -120,8 +143,7 @@ impl Sqlite {
         if self.writer.capacity() < self.writer.max_capacity() {
             return None;
         }
-        let mut writer = self.desk.try_lock().ok()?;
-        writer.as_mut().map(job)
+        self.desk.borrow()?.as_mut().map(job)
     }
 
     /// Runs `job` on the writer's thread; it makes its own transaction.
@@ -155,11 +177,6 @@ impl Sqlite {
 fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
     spawned.map(drop).map_err(|error| StoreError::Other(format!("no thread for the database: {error}")))
-}
-
-/// A job that panicked found a contradiction; whoever comes after it panics too.
-fn take_turn(desk: &Desk) -> MutexGuard<'_, Option<Writer>> {
-    desk.lock().expect("no job has panicked")
 }
 
 /// Runs jobs until there are no more callers, or one says stop; returns whom to tell.

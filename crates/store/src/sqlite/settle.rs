@@ -22,6 +22,10 @@ impl Store for Sqlite {
         self.write(move |writer| writer.execute(clock, &commands)).await
     }
 
+    fn decides_here(&self) -> bool {
+        true
+    }
+
     fn execute_here(&self, clock: Timestamp, commands: &[Command]) -> Option<Result<Executed>> {
         self.write_here(|writer| writer.execute(clock, commands))
     }

@@ -1,7 +1,7 @@
 //! The contract, and what only SQLite can be asked: files, locks and full disks.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -154,6 +154,35 @@ async fn a_thread_to_spare_decides_by_itself_unless_somebody_writes_or_all_is_cl
 
     sqlite.close().await;
     assert!(here(&place("WATCH", 1)).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_borrows_the_writer_again_and_again_does_not_keep_its_own_thread_waiting() {
+    let folder = Folder::new();
+    let (sqlite, _database) = folder.open_inside().await;
+    let (borrowed, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let borrower = {
+        let (sqlite, borrowed, enough) = (sqlite.clone(), borrowed.clone(), enough.clone());
+        tokio::task::spawn_blocking(move || {
+            while !enough.load(Ordering::Relaxed) {
+                let pause = |_: &mut _| std::thread::sleep(std::time::Duration::from_millis(1));
+                if sqlite.write_here(pause).is_some() {
+                    borrowed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    };
+    for round in 0..20 {
+        let before = borrowed.load(Ordering::Relaxed);
+        let seen = borrowed.clone();
+        let after = sqlite.write(move |_writer| Ok(seen.load(Ordering::Relaxed))).await.expect("written");
+        // The one that was at work, and those that began while this was on its way.
+        let meanwhile = after - before;
+        assert!(meanwhile < 20, "round {round}: it was borrowed {meanwhile} times meanwhile");
+    }
+    enough.store(true, Ordering::Relaxed);
+    borrower.await.expect("it ended");
+    sqlite.close().await;
 }
 
 #[tokio::test]
