@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::write::{End, Json, Writer, append, remember, write_touched};
 use super::{Sqlite, all, checkpoint, first, from_json, number, position, read_head, text, timestamp};
 use crate::columns::{ends, numbered};
-use crate::{Executed, Head, Image, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
+use crate::{Executed, Head, Image, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
 /// The cursor of the movements projection.
 pub(super) const MOVEMENTS_CURSOR: &str = "movements";
@@ -148,7 +148,7 @@ impl Writer {
                 let (ledger, plan) = plan::reject(&pending, head.position, now);
                 write_touched(connection, &ledger)?;
                 remember(connection, now, &plan.remember)?;
-                let committed = append(connection, &head, now, plan.events)?;
+                let committed = append(connection, LogBatch::after(&head, now, &plan.events), plan.events)?;
                 moved = committed.map(|committed| (head.position, committed.last));
             }
             connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.as_bytes()])?;

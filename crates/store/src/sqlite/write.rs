@@ -5,7 +5,9 @@
 //! checks first. What is not in memory has not changed since the ledger there was new: an image of items and stock that
 //! has seen the log up to then is as true as the tables, and nearer.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use foldhash::HashSet;
 use holdfast_domain::command::Fingerprint;
@@ -18,6 +20,9 @@ use super::{all, bytes, first, from_json, id, number, read_head, text};
 use crate::columns::order_json;
 use crate::plan::{self, Kept, Plan, Remembered};
 use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
+
+/// From so many events on a second thread is worth what it takes to start one.
+const BESIDE_EVENTS_MIN: usize = 256;
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
@@ -80,14 +85,25 @@ impl Writer {
             }
             let Plan { events, outcomes, remember: to_remember } = plan;
             let last = head.position.plus(events.len());
-            write_touched(connection, &ledger)?;
-            let changed = write_new_stock(connection, &ledger)?;
-            recent.write(connection, changed, last, events.len())?;
-            if !is_alone {
-                recent.write_all(connection, last)?;
-            }
-            remember(connection, now, &to_remember)?;
-            let committed = append(connection, &head, now, events)?;
+            let batch = beside(
+                events.len(),
+                || {
+                    let new_orders = ledger.touched().new_orders.iter();
+                    // Trouble shows itself when they are asked for.
+                    new_orders.filter_map(|id| ledger.order(*id)).for_each(|order| drop(order.to_json()));
+                    LogBatch::after(&head, now, &events)
+                },
+                || {
+                    let changed = write_new_stock(connection, &ledger)?;
+                    recent.write(connection, changed, last, events.len())?;
+                    if !is_alone {
+                        recent.write_all(connection, last)?;
+                    }
+                    write_touched(connection, &ledger)?;
+                    remember(connection, now, &to_remember)
+                },
+            )?;
+            let committed = append(connection, batch, events)?;
             Ok((End::Commit, (Executed { outcomes, committed }, Kept { head: last, ledger }, recent)))
         })?;
         self.kept = Some(kept);
@@ -117,6 +133,23 @@ impl Writer {
             recent.moved_on(to);
         }
     }
+}
+
+/// What is to be logged of a batch, while its rows are written: of a large one on another thread.
+fn beside(
+    events: usize,
+    log: impl FnOnce() -> Option<LogBatch> + Send,
+    write: impl FnOnce() -> Result<()>,
+) -> Result<Option<LogBatch>> {
+    if events < BESIDE_EVENTS_MIN {
+        write()?;
+        return Ok(log());
+    }
+    thread::scope(|scope| {
+        let logged = scope.spawn(log);
+        write()?;
+        Ok(logged.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 fn transaction<R>(connection: &Connection, body: impl FnOnce(&Connection) -> Result<(End, R)>) -> Result<R> {
@@ -427,20 +460,19 @@ pub(super) fn remember(connection: &Connection, at: Timestamp, outcomes: &[Remem
 /// Appends a batch to the log and moves the head. Without events there is nothing to append.
 pub(super) fn append(
     connection: &Connection,
-    head: &Head,
-    decided_at: Timestamp,
+    batch: Option<LogBatch>,
     events: Vec<Recorded>,
 ) -> Result<Option<Committed>> {
-    let Some(batch) = LogBatch::after(head, decided_at, &events) else { return Ok(None) };
+    let Some(batch) = batch else { return Ok(None) };
     let last = number(batch.last);
     connection
         .prepare_cached(
             "INSERT INTO log (last_position, first_position, decided_at, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![last, number(batch.first), decided_at.0, batch.payload, batch.hash])?;
+        .execute(params![last, number(batch.first), batch.decided_at.0, batch.payload, batch.hash])?;
     connection
         .prepare_cached("UPDATE log_head SET position = ?1, decided_at = ?2, hash = ?3 WHERE id = 1")?
-        .execute(params![last, decided_at.0, batch.hash])?;
+        .execute(params![last, batch.decided_at.0, batch.hash])?;
     Ok(Some(batch.committed(events)))
 }
 
