@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Longer than anybody waits.
@@ -27,7 +28,8 @@ impl Alarm {
             sleep.as_mut().reset(deadline);
         }
         loop {
-            ready!(sleep.as_mut().poll(context));
+            // Whatever is waited for may have used up the task's turn: the deadline counts all the same.
+            ready!(pin!(unconstrained(sleep.as_mut())).poll(context));
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -114,6 +116,18 @@ mod tests {
             let waited = waited.await.as_millis() as i64 - i64::from(seconds) * 1_000;
             assert!((0..=2).contains(&waited), "{seconds} s and {waited} ms");
         }
+    }
+
+    #[tokio::test]
+    async fn who_is_always_busy_is_ended_too() {
+        let alarm = Alarm::new();
+        let started = Instant::now();
+        let busy = async {
+            while started.elapsed() < SECOND * 5 {
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        assert_eq!(alarm.within(SECOND / 20, busy).await, None);
     }
 
     #[tokio::test(start_paused = true)]
