@@ -13,6 +13,7 @@ pub mod contract;
 pub mod notes;
 pub mod plan;
 pub mod postgres;
+mod recent;
 pub mod sqlite;
 
 use std::path::Path;

@@ -7,18 +7,25 @@
 //!
 //! Items that are not at hand are looked up beside the writer, also while it writes ([`Found`]). What is not in memory has
 //! not changed since what is there was true, or the batch that changed it would have left it there; so it may be read at
-//! any head that was passed on the way from there, and at no other.
+//! any head that was passed on the way from there, and at no other. Rows of stock that were recent then ([`RecentStock`]) are
+//! put right: those that still are, and those that have got into their table since.
+//!
+//! What is recent is known without the items too: where a batch was planned and not written, the steps are taken back, and
+//! only another writer makes it be read again.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, Timestamp};
+use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, StockRow, Timestamp};
 use uuid::Uuid;
 
 use super::connection::Ask;
-use super::touched::{append, move_head_from, nothing_known, push_remembered, push_touched};
+use super::touched::{
+    append, changed_stock, move_head_from, nothing_known, push_remembered, push_step, push_touched,
+};
 use crate::plan::{self, Kept, Plan};
-use crate::{Executed, Head, LogBatch, Result};
+use crate::recent::{RecentStock, Undo};
+use crate::{Executed, Head, LogBatch, Place, Result};
 
 /// After a plan that did not hold, so many batches are decided with everything looked up first: ids that come again
 /// seldom come alone.
@@ -36,38 +43,74 @@ pub(super) struct Found {
 
 /// What the last batch left in memory; true as long as the log's head is where it left it.
 pub(super) struct Known {
-    kept: Kept,
     head: Head,
+    /// `None` if only what is recent is known.
+    kept: Option<Kept>,
+    recent: RecentStock,
     /// The hashes of this head and of those before it, as far back as where the ledger was begun.
     passed: VecDeque<[u8; 32]>,
+    /// The batches planned since the last one that was decided on what was looked up, as many as heads are remembered.
+    planned: VecDeque<Planned>,
     /// No hold is due before this time.
     quiet_until: Option<Timestamp>,
+}
+
+/// What a planned batch did to what is recent.
+struct Planned {
+    /// Where it begins.
+    from: Head,
+    undo: Undo,
 }
 
 impl Known {
     /// After a batch that was decided on `ledger` and left the head there. `next_due`: when the first hold was due before
     /// it.
-    pub(super) fn new(head: Head, ledger: Ledger, next_due: Option<Timestamp>) -> Self {
+    pub(super) fn new(head: Head, ledger: Ledger, recent: RecentStock, next_due: Option<Timestamp>) -> Self {
         let of_batch =
             ledger.holds().filter(|hold| hold.status == HoldStatus::Held).map(|hold| hold.expires_at);
         let quiet_until = of_batch.chain(next_due).min();
-        let passed = VecDeque::from([head.hash]);
-        Self { kept: Kept { head: head.position, ledger }, head, passed, quiet_until }
+        let kept = Some(Kept { head: head.position, ledger });
+        Self { kept, quiet_until, ..Self::only_recent(head, recent) }
     }
 
-    /// The ledger for a batch that begins at `head`, if what is known is true there. Its position alone would not say so: what
-    /// is known may count with a batch that was planned and not written, and another writer may have written as many events.
-    pub(super) fn at(self, head: &Head, now: Timestamp) -> Option<Ledger> {
-        (self.head.hash == head.hash).then_some(self.kept)?.at(head, now)
+    fn only_recent(head: Head, recent: RecentStock) -> Self {
+        let passed = VecDeque::from([head.hash]);
+        Self { head, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None }
+    }
+
+    /// The ledger for a batch that begins at `head`, and what is recent there, as far as they are true. The head's position
+    /// alone would not say so: what is known may count with a batch that was planned and not written, and another writer may
+    /// have written as many events.
+    pub(super) fn at(self, head: &Head, now: Timestamp) -> (Option<Ledger>, Option<RecentStock>) {
+        if self.head.hash != head.hash {
+            return (None, None);
+        }
+        (self.kept.and_then(|kept| kept.at(head, now)), Some(self.recent))
+    }
+
+    /// What is still known when a batch that begins at `from`, and those planned after it, will not be written.
+    fn without(mut self, from: &Head) -> Option<Self> {
+        while let Some(Planned { from: began, undo }) = self.planned.pop_back() {
+            self.recent.undo(undo);
+            if began.hash == from.hash {
+                return Some(Self::only_recent(began, self.recent));
+            }
+        }
+        None
+    }
+
+    pub(super) fn has_ledger(&self) -> bool {
+        self.kept.is_some()
     }
 
     pub(super) fn has_sku(&self, sku: &Sku) -> bool {
-        self.kept.ledger.has_sku(sku)
+        self.kept.as_ref().is_some_and(|kept| kept.ledger.has_sku(sku))
     }
 
     /// Whether these can be decided on what is in memory once their items are, if nobody knows their ids.
     fn suffices(&self, now: Timestamp, commands: &[Command]) -> bool {
-        self.quiet_until.is_none_or(|due| now < due)
+        self.has_ledger()
+            && self.quiet_until.is_none_or(|due| now < due)
             && commands.iter().all(|command| matches!(command.body, CommandBody::PlaceOrder(_)))
     }
 }
@@ -75,6 +118,8 @@ impl Known {
 /// A batch that is planned and not written.
 pub(super) struct Foreseen {
     commands: Arc<Vec<Command>>,
+    /// Where it begins.
+    pub(super) from: Head,
     /// Everything between BEGIN and COMMIT.
     pub(super) asks: Vec<Ask<'static>>,
     pub(super) executed: Executed,
@@ -107,12 +152,27 @@ impl Planner {
 
     /// Puts what was missing at hand, if it was read at a head that this log has passed since then.
     pub(super) fn add(&mut self, found: Found) {
-        if let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.head.hash)) {
-            for (sku, state) in found.skus {
-                if !known.has_sku(&sku) {
-                    known.kept.ledger.put_sku(sku, state);
-                }
+        let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.head.hash)) else {
+            return;
+        };
+        let Known { kept: Some(kept), recent, planned, .. } = known else { return };
+        // In the table by now, but perhaps not yet when it was read.
+        let since = planned.iter().skip_while(|planned| planned.from.hash != found.head.hash);
+        let written: HashMap<&Place, &StockRow> =
+            since.flat_map(|planned| planned.undo.written()).map(|(place, row)| (place, row)).collect();
+        for (sku, mut state) in found.skus {
+            if kept.ledger.has_sku(&sku) {
+                continue;
             }
+            if let Some(state) = &mut state {
+                for row in &mut state.stock {
+                    if let Some(written) = written.get(&(sku.clone(), row.location.clone())) {
+                        *row = (*written).clone();
+                    }
+                }
+                recent.correct(&sku, &mut state.stock);
+            }
+            kept.ledger.put_sku(sku, state);
         }
     }
 
@@ -135,7 +195,7 @@ impl Planner {
                 return Ok(Some(foreseen));
             }
             // What is known counts with a batch that was not written.
-            self.forget();
+            self.forget(&foreseen.from);
             return Ok(None);
         }
         if self.careful > 0 {
@@ -154,14 +214,22 @@ impl Planner {
         self.known = Some(known);
     }
 
-    /// A batch that was taken was not written: nothing that is known counts any more.
-    pub(super) fn forget(&mut self) {
-        (self.known, self.foreseen) = (None, None);
+    /// A batch that was planned to begin at `from` was not written: nothing that is known counts any more, but what was recent
+    /// before it.
+    pub(super) fn forget(&mut self, from: &Head) {
+        self.foreseen = None;
+        self.known = self.known.take().and_then(|known| known.without(from));
     }
 
     #[cfg(test)]
     pub(super) fn has_foreseen(&self) -> bool {
         self.foreseen.is_some()
+    }
+
+    /// How much is known to be recent.
+    #[cfg(test)]
+    pub(super) fn recent_rows(&self) -> Option<usize> {
+        self.known.as_ref().map(|known| known.recent.rows().count())
     }
 
     /// A plan did not hold.
@@ -170,39 +238,50 @@ impl Planner {
     }
 
     fn plan(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) -> Result<Option<Foreseen>> {
-        let Some(known) = self.known.take() else { return Ok(None) };
+        let Some(mut known) = self.known.take() else { return Ok(None) };
         let now = clock.max(known.head.decided_at);
         let keys = plan::keys(commands);
         if !known.suffices(now, commands) || !keys.skus.iter().all(|sku| known.has_sku(sku)) {
             self.known = Some(known);
             return Ok(None);
         }
-        let Known { kept, head, mut passed, quiet_until } = known;
-        let Some(mut ledger) = kept.at(&head, now) else { return Ok(None) };
+        let from = known.head.clone();
+        let Some(mut ledger) = known.kept.take().and_then(|kept| kept.at(&from, now)) else {
+            // Too large. What is recent is still known.
+            self.known = Some(known);
+            return Ok(None);
+        };
         for id in &keys.claims {
             ledger.put_order(*id, None);
             ledger.put_hold(*id, None);
         }
         let Plan { events, outcomes, remember } =
-            plan::plan(&mut ledger, head.position, commands, Vec::new());
-        let Some(batch) = LogBatch::after(&head, now, &events) else {
-            self.known =
-                Some(Known { kept: Kept { head: head.position, ledger }, head, passed, quiet_until });
+            plan::plan(&mut ledger, from.position, commands, Vec::new());
+        let Some(batch) = LogBatch::after(&from, now, &events) else {
+            known.kept = Some(Kept { head: from.position, ledger });
+            self.known = Some(known);
             return Ok(None);
         };
         let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
         let mut asks =
-            vec![move_head_from(&head, &batch), nothing_known(&batch, ids, plan::outcome_keys(commands))];
+            vec![move_head_from(&from, &batch), nothing_known(&batch, ids, plan::outcome_keys(commands))];
         push_touched(&mut asks, &ledger)?;
+        let (step, undo) = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;
+        push_step(&mut asks, step, batch.last);
         push_remembered(&mut asks, now, &remember)?;
-        let head = Head { position: batch.last, decided_at: now, hash: batch.hash };
+        known.head = Head { position: batch.last, decided_at: now, hash: batch.hash };
         let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
         asks.push(append(batch));
-        if passed.len() == PASSED_MAX {
-            passed.pop_front();
+        known.planned.push_back(Planned { from: from.clone(), undo });
+        known.passed.push_back(known.head.hash);
+        if known.passed.len() > PASSED_MAX {
+            known.passed.pop_front();
         }
-        passed.push_back(head.hash);
-        self.known = Some(Known { kept: Kept { head: head.position, ledger }, head, passed, quiet_until });
-        Ok(Some(Foreseen { commands: Arc::clone(commands), asks, executed }))
+        if known.planned.len() > PASSED_MAX {
+            known.planned.pop_front();
+        }
+        known.kept = Some(Kept { head: known.head.position, ledger });
+        self.known = Some(known);
+        Ok(Some(Foreseen { commands: Arc::clone(commands), from, asks, executed }))
     }
 }

@@ -16,7 +16,7 @@ use super::connection::{
 };
 use super::pool::Pool;
 use super::settle::{HEAD, MOVEMENTS_CURSOR, pending_of, read_cursor};
-use super::write::{HOLDS, ORDERS, OUTCOMES, hold_of, order_of, remembered_of, stock_of};
+use super::write::{HOLDS, ORDERS, OUTCOMES, RECENT, hold_of, order_of, recent_of, remembered_of, stock_of};
 use crate::columns::STRETCH_BITS;
 use crate::{
     ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
@@ -235,7 +235,7 @@ async fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     // Whole tables are read in their own order and sorted after, which no other statement may do.
     let begin = format!("{BEGIN_READING}; SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off");
     let answers = connection
-        .pipeline(&begin, &[ask!(HEAD), ask!("SELECT body FROM locations ORDER BY code")], "")
+        .pipeline(&begin, &[ask!(HEAD), ask!("SELECT body FROM locations ORDER BY code"), ask!(RECENT)], "")
         .await?;
     let head = head_of(&answers[0])?;
     let locations =
@@ -252,6 +252,9 @@ async fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
                  FROM stock ORDER BY sku, location";
     connection.each(ask!(stock), |row| snapshot.put_stock(get(row, 0)?, stock_of(row)?)).await?;
     connection.simple("COMMIT").await?;
+    for ((sku, _), row) in recent_of(&head, &answers[2])?.rows() {
+        snapshot.correct_stock(sku, row)?;
+    }
     Ok(snapshot)
 }
 

@@ -3,9 +3,10 @@
 use super::connection::{Connection, ask, get};
 use crate::{Result, StoreError};
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/postgres/0001_core.sql"),
     include_str!("../../migrations/postgres/0002_movements.sql"),
+    include_str!("../../migrations/postgres/0003_recent_stock.sql"),
 ];
 
 /// The newest schema version that this Holdfast knows.
@@ -90,8 +91,8 @@ async fn version(connection: &Connection) -> Result<i64> {
 
 /// Better refused now than at the first order.
 async fn check_rights(connection: &Connection) -> Result<()> {
-    let sql = "SELECT string_agg(name, ', ') FROM unnest(ARRAY['log_head', 'log', 'items', 'stock', 'locations', \
-               'orders', 'holds', 'outcomes', 'pending', 'movements', 'movement_ends', 'cursors', 'accounts', \
+    let sql = "SELECT string_agg(name, ', ') FROM unnest(ARRAY['log_head', 'log', 'items', 'stock', 'stock_recent', \
+               'locations', 'orders', 'holds', 'outcomes', 'pending', 'movements', 'movement_ends', 'cursors', 'accounts', \
                'sessions', 'api_keys', 'answered', 'notes']) AS name, \
                unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed \
                WHERE NOT has_table_privilege(name, needed)";

@@ -13,6 +13,7 @@ use super::connection::{Ask, Connection, ask, from_json, get, head_of, json, num
 use super::pool::detached;
 use super::write::{BEGIN_REPEATABLE, NEXT_DUE, Writer, begin_at_head, transaction, write};
 use crate::columns::{ends, movement_kind, numbered};
+use crate::recent::Step;
 use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
 /// The cursor of the movements projection.
@@ -112,6 +113,7 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
+        self.lane.write_recent_stock().await;
         self.lane.writer.lock().await.close();
         self.pool.close().await;
         self.reads.close().await;
@@ -143,6 +145,7 @@ async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> 
     let now = clock.max(head.decided_at);
     let (ledger, plan) = plan::reject(&pending, head.position, now);
     let batch = LogBatch::after(&head, now, &plan.events);
+    let batch = batch.map(|batch| (batch, Step::default()));
     write(connection, &ledger, now, &plan.remember, vec![id], batch).await
 }
 

@@ -1,12 +1,13 @@
 //! What a decided batch writes: one statement a table, each with an array for every column, however many rows.
 
-use holdfast_domain::{ItemStatus, Ledger, Order, StockRow, Timestamp};
+use holdfast_domain::{ItemStatus, Ledger, Order, Position, StockRow, Timestamp};
 use uuid::Uuid;
 
 use super::connection::{Ask, ask, json, number};
 use crate::columns::order_json;
 use crate::plan::Remembered;
-use crate::{Head, LogBatch, Result, StoreError};
+use crate::recent::Step;
+use crate::{Head, LogBatch, Place, Result, StoreError};
 
 const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM unnest($1::text[], $2::text[]) \
     ON CONFLICT (code) DO UPDATE SET body = excluded.body";
@@ -22,6 +23,8 @@ const CHANGE_STOCK: &str = "UPDATE stock SET on_hand = new.on_hand, held = new.h
     $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) AS new (sku, location, on_hand, held, allocated, \
     unavailable, safety_stock, incoming, reorder_point) \
     WHERE stock.sku = new.sku AND stock.location = new.location";
+const ADD_RECENT: &str = "INSERT INTO stock_recent (last_position, changed) VALUES ($1, $2)";
+const DELETE_RECENT: &str = "DELETE FROM stock_recent WHERE last_position = ANY($1)";
 const ADD_ORDERS: &str = "INSERT INTO orders (position, id, status, customer, body, fingerprint) \
     SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bytea[])";
 const CHANGE_ORDERS: &str = "UPDATE orders SET status = new.status, body = new.body \
@@ -48,7 +51,8 @@ const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT hash FROM log_head WHE
     + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
     THEN 1 ELSE 0 END";
 
-/// Every row that the ledger's events touched, as it stands after the last of them. The values are copies: the ledger may
+/// Every row that the ledger's events touched, but those of stock that was there before ([`push_step`]), as it stands after
+/// the last of them. The values are copies: the ledger may
 /// go on to the next batch while they are written.
 pub(super) fn push_touched(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
     let touched = ledger.touched();
@@ -123,31 +127,53 @@ fn push_catalogue(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
             }),
         ));
     }
-    let (new, changed): (Vec<_>, Vec<_>) =
-        touched.stock.iter().partition(|place| touched.new_stock.contains(*place));
-    for (sql, places) in [(ADD_STOCK, new), (CHANGE_STOCK, changed)] {
-        if places.is_empty() {
-            continue;
-        }
-        let rows = each(places, |(sku, location)| {
-            let stock = &ledger.sku(sku)?.stock;
-            Some((sku.as_str(), stock.iter().find(|row| row.location == *location)?))
-        })?;
-        let counter = |of: fn(&StockRow) -> i64| column(&rows, |(_, row)| of(row));
-        asks.push(ask!(
-            sql,
-            column(&rows, |(sku, _)| sku.to_owned()),
-            column(&rows, |(_, row)| row.location.as_str().to_owned()),
-            counter(|row| row.on_hand),
-            counter(|row| row.held),
-            counter(|row| row.allocated),
-            counter(|row| row.unavailable),
-            counter(|row| row.safety_stock),
-            counter(|row| row.incoming),
-            counter(|row| row.reorder_point),
-        ));
-    }
+    let new = stock_where(ledger, |place| touched.new_stock.contains(place))?;
+    push_rows(asks, ADD_STOCK, &new);
     Ok(())
+}
+
+/// The rows of stock that the ledger's events changed and that were there before.
+pub(super) fn changed_stock(ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
+    let new_stock = &ledger.touched().new_stock;
+    stock_where(ledger, |place| !new_stock.contains(place))
+}
+
+/// What a batch that makes `last` the log's end writes of stock that was there before.
+pub(super) fn push_step(asks: &mut Vec<Ask<'static>>, step: Step, last: Position) {
+    if let Some(piece) = step.piece {
+        asks.push(ask!(ADD_RECENT, number(last), piece));
+    }
+    push_rows(asks, CHANGE_STOCK, &step.rows);
+    if !step.gone.is_empty() {
+        asks.push(ask!(DELETE_RECENT, step.gone.into_iter().map(number).collect::<Vec<i64>>()));
+    }
+}
+
+fn stock_where(ledger: &Ledger, is_wanted: impl Fn(&Place) -> bool) -> Result<Vec<(Place, StockRow)>> {
+    each(ledger.touched().stock.iter().filter(|place| is_wanted(place)), |place| {
+        let stock = &ledger.sku(&place.0)?.stock;
+        Some((place.clone(), stock.iter().find(|row| row.location == place.1)?.clone()))
+    })
+}
+
+fn push_rows(asks: &mut Vec<Ask<'static>>, sql: &'static str, rows: &[(Place, StockRow)]) {
+    if rows.is_empty() {
+        return;
+    }
+    let rows: Vec<&(Place, StockRow)> = rows.iter().collect();
+    let counter = |of: fn(&StockRow) -> i64| column(&rows, |(_, row)| of(row));
+    asks.push(ask!(
+        sql,
+        column(&rows, |((sku, _), _)| sku.as_str().to_owned()),
+        column(&rows, |((_, location), _)| location.as_str().to_owned()),
+        counter(|row| row.on_hand),
+        counter(|row| row.held),
+        counter(|row| row.allocated),
+        counter(|row| row.unavailable),
+        counter(|row| row.safety_stock),
+        counter(|row| row.incoming),
+        counter(|row| row.reorder_point),
+    ));
 }
 
 pub(super) fn push_remembered(

@@ -20,13 +20,16 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use super::connection::{Ask, Connection, ask, bytes, from_json, get, head_of, parsed, timestamp, within};
+use super::connection::{
+    Ask, Connection, ask, bytes, from_json, get, head_of, parsed, position, timestamp, within,
+};
 use super::planner::{Foreseen, Found, Known, Planner};
 use super::pool::Pool;
 use super::settle::HEAD;
 use super::target::Target;
-use super::touched::{append, move_head, push_remembered, push_touched};
+use super::touched::{append, changed_stock, move_head, push_remembered, push_step, push_touched};
 use crate::plan::{self, Plan, Remembered};
+use crate::recent::{RecentStock, Step};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 
 /// For one transaction, the wait for the head included, which the server ends after 10 s.
@@ -63,6 +66,12 @@ const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
 const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
                      reorder_point FROM stock WHERE sku = ANY($1) ORDER BY sku, location";
 const LOCATIONS: &str = "SELECT body FROM locations";
+pub(super) const RECENT: &str = "SELECT last_position, changed FROM stock_recent ORDER BY last_position";
+
+/// Rounds are shorter than SQLite's: another writer takes over what is recent while the orders wait.
+const ROUND_EVENTS: usize = 50_000;
+/// For getting it into the table when the process ends.
+const LAST_ROUND_MAX: Duration = Duration::from_secs(3);
 
 /// Owner of the connection that decides.
 pub(super) struct Writer {
@@ -157,7 +166,7 @@ impl Lane {
         self.look_up(&mut planner, clock, &commands, LOOK_UP_MIN).await;
         match planner.take(clock, &commands)? {
             None => writer = self.writer.lock_owned().await,
-            Some(Foreseen { asks, executed, .. }) => {
+            Some(Foreseen { from, asks, executed, .. }) => {
                 writer = Arc::clone(&self.writer).lock_owned().await;
                 drop(planner);
                 let holds = writer.write_foreseen(&asks).await;
@@ -167,7 +176,7 @@ impl Lane {
                 // Somebody else may have the planner and wait for the writer.
                 drop(writer);
                 planner = self.planner.lock_owned().await;
-                planner.forget();
+                planner.forget(&from);
                 if !holds? {
                     planner.be_careful();
                 }
@@ -185,6 +194,22 @@ impl Lane {
         let mut planner = self.planner.lock().await;
         self.look_up(&mut planner, clock, commands, 1).await;
         planner.foresee(clock, commands);
+    }
+
+    /// Writes the rows of stock that are recent into their table, if nobody has written since. Nothing is lost without; whoever
+    /// writes next reads what is recent.
+    pub(super) async fn write_recent_stock(&self) {
+        let written = within(LAST_ROUND_MAX, async {
+            let known = self.planner.lock().await.take_known();
+            let mut writer = self.writer.lock().await;
+            match (known, writer.connection.take().filter(|connection| !connection.is_closed())) {
+                (Some(known), Some(connection)) => write_recent_stock(&connection, known).await,
+                _nothing_known_or_no_connection => Ok(()),
+            }
+        });
+        if let Err(error) = written.await {
+            tracing::debug!(%error, "recent stock stays in its pieces");
+        }
     }
 
     /// Puts at hand what is missing for planning these, if nothing else is missing and it is `min` items or more. Whatever
@@ -230,7 +255,9 @@ async fn decide(
         Some(known) => keys.skus.iter().filter(|sku| !known.has_sku(sku)).collect(),
         None => keys.skus.iter().collect(),
     };
-    push_skus(&mut asks, &missing, known.is_none());
+    let is_new = known.as_ref().is_none_or(|known| !known.has_ledger());
+    push_recent(&mut asks, known.is_none());
+    push_skus(&mut asks, &missing, is_new);
     let answers = connection.pipeline(BEGIN, &asks, "").await?;
     let mut answers = answers.into_iter();
     let mut next = || answers.next().expect("each ask has its answer");
@@ -241,15 +268,18 @@ async fn decide(
     let next_due = next().first().map(|row| timestamp(row, 0)).transpose()?;
     let pending = next();
     let now = clock.max(head.decided_at);
-    let had_some = known.is_some();
-    let at_hand = known.and_then(|known| known.at(&head, now));
-    let is_stale = had_some && at_hand.is_none();
-    let mut ledger = at_hand.unwrap_or_else(|| Ledger::new(now));
+    let (ledger, recent) = match known {
+        Some(known) => known.at(&head, now),
+        None => (None, Some(recent_of(&head, &next())?)),
+    };
+    let is_stale = recent.is_none() || (!is_new && ledger.is_none());
+    let mut ledger = ledger.unwrap_or_else(|| Ledger::new(now));
     put_claims(&mut ledger, &claims, &orders, &holds, &due)?;
-    if !is_stale {
-        put_skus(&mut ledger, &missing, &mut answers)?;
+    if let Some(recent) = recent.as_ref().filter(|_| !is_stale) {
+        put_skus(&mut ledger, &missing, recent, &mut answers)?;
     }
-    load_rest(connection, &mut ledger, is_stale, &keys.skus).await?;
+    let is_taken_over = recent.is_none();
+    let mut recent = load_rest(connection, &mut ledger, &head, recent, is_stale, &keys.skus).await?;
 
     let plan = plan::plan(&mut ledger, head.position, commands, remembered);
     let settled: Vec<Uuid> = pending.iter().map(|row| get(row, 0)).collect::<Result<_>>()?;
@@ -257,19 +287,25 @@ async fn decide(
         connection.simple("ROLLBACK").await?;
         return Ok((
             Executed { outcomes: plan.outcomes, committed: None },
-            Known::new(head, ledger, next_due),
+            Known::new(head, ledger, recent, next_due),
         ));
     }
     let Plan { events, outcomes, remember } = plan;
     let batch = LogBatch::after(&head, now, &events);
+    let step = match &batch {
+        None => None,
+        // What others left is not read again and again, whoever has the next turn.
+        Some(batch) if is_taken_over => Some(recent.change_all(changed_stock(&ledger)?, batch.last)),
+        Some(batch) => Some(recent.change(changed_stock(&ledger)?, batch.last, events.len())?),
+    };
     let committed = batch.as_ref().map(|batch| batch.committed(events));
     let head = batch.as_ref().map_or(head, |batch| Head {
         position: batch.last,
         decided_at: batch.decided_at,
         hash: batch.hash,
     });
-    write(connection, &ledger, now, &remember, settled, batch).await?;
-    Ok((Executed { outcomes, committed }, Known::new(head, ledger, next_due)))
+    write(connection, &ledger, now, &remember, settled, batch.zip(step)).await?;
+    Ok((Executed { outcomes, committed }, Known::new(head, ledger, recent, next_due)))
 }
 
 /// Writes all that a plan changes, and commits.
@@ -279,7 +315,7 @@ pub(super) async fn write(
     now: Timestamp,
     remember: &[Remembered],
     settled: Vec<Uuid>,
-    batch: Option<LogBatch>,
+    batch: Option<(LogBatch, Step)>,
 ) -> Result<()> {
     let mut asks = Vec::new();
     push_touched(&mut asks, ledger)?;
@@ -287,10 +323,22 @@ pub(super) async fn write(
     if !settled.is_empty() {
         asks.push(ask!("DELETE FROM pending WHERE id = ANY($1)", settled));
     }
-    if let Some(batch) = batch {
+    if let Some((batch, step)) = batch {
+        push_step(&mut asks, step, batch.last);
         asks.push(move_head(&batch));
         asks.push(append(batch));
     }
+    connection.pipeline("", &asks, "COMMIT").await.map(drop)
+}
+
+async fn write_recent_stock(connection: &Connection, known: Known) -> Result<()> {
+    let head = begin_at_head(connection).await?;
+    let (_, recent) = known.at(&head, head.decided_at);
+    let Some(mut recent) = recent.filter(RecentStock::has_pieces) else {
+        return connection.simple("ROLLBACK").await;
+    };
+    let mut asks = Vec::new();
+    push_step(&mut asks, recent.change_all(Vec::new(), head.position), head.position);
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }
 
@@ -328,6 +376,21 @@ fn put_claims(
     Ok(())
 }
 
+fn push_recent(asks: &mut Vec<Ask<'_>>, is_wanted: bool) {
+    if is_wanted {
+        asks.push(ask!(RECENT));
+    }
+}
+
+/// From the answer to [`RECENT`] at `head`.
+pub(super) fn recent_of(head: &Head, pieces: &[Row]) -> Result<RecentStock> {
+    let mut recent = RecentStock::new(head.position, ROUND_EVENTS);
+    for piece in pieces {
+        recent.add_piece(position(piece, 0)?, get(piece, 1)?)?;
+    }
+    Ok(recent)
+}
+
 fn push_skus<'a>(asks: &mut Vec<Ask<'a>>, skus: &[&'a Sku], with_locations: bool) {
     if !skus.is_empty() {
         let names: Vec<&str> = skus.iter().map(|sku| sku.as_str()).collect();
@@ -340,12 +403,18 @@ fn push_skus<'a>(asks: &mut Vec<Ask<'a>>, skus: &[&'a Sku], with_locations: bool
 }
 
 /// From the answers to what [`push_skus`] asked.
-fn put_skus(ledger: &mut Ledger, skus: &[&Sku], answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<()> {
+fn put_skus(
+    ledger: &mut Ledger,
+    skus: &[&Sku],
+    recent: &RecentStock,
+    answers: &mut impl Iterator<Item = Vec<Row>>,
+) -> Result<()> {
     if !skus.is_empty() {
         for sku in skus {
             ledger.put_sku((*sku).clone(), None);
         }
-        for state in skus_of(answers)? {
+        for mut state in skus_of(answers)? {
+            recent.correct(&state.item.sku, &mut state.stock);
             ledger.put_sku(state.item.sku.clone(), Some(state));
         }
     }
@@ -387,24 +456,34 @@ async fn find(connection: &Connection, skus: Vec<Sku>) -> Result<Found> {
     Ok(Found { head, skus: skus.into_iter().map(found).collect() })
 }
 
-/// What nobody could name before: the SKUs of orders and holds; and everything, if what was kept proved stale.
+/// What nobody could name before: the SKUs of orders and holds; everything, if what was kept proved stale; and what is
+/// recent at `head`, if that is not known.
 async fn load_rest(
     connection: &Connection,
     ledger: &mut Ledger,
+    head: &Head,
+    recent: Option<RecentStock>,
     is_stale: bool,
     named: &foldhash::HashSet<Sku>,
-) -> Result<()> {
+) -> Result<RecentStock> {
     let of_claims = ledger.skus_of_claims();
     let missing: foldhash::HashSet<&Sku> =
         named.iter().chain(&of_claims).filter(|sku| !ledger.has_sku(sku)).collect();
     let missing: Vec<&Sku> = missing.into_iter().collect();
     let mut asks = Vec::new();
+    push_recent(&mut asks, recent.is_none());
     push_skus(&mut asks, &missing, is_stale);
-    if asks.is_empty() {
-        return Ok(());
+    let mut answers = match asks.as_slice() {
+        [] => Vec::new(),
+        asks => connection.pipeline("", asks, "").await?,
     }
-    let answers = connection.pipeline("", &asks, "").await?;
-    put_skus(ledger, &missing, &mut answers.into_iter())
+    .into_iter();
+    let recent = match recent {
+        Some(recent) => recent,
+        None => recent_of(head, &answers.next().expect("it was asked for"))?,
+    };
+    put_skus(ledger, &missing, &recent, &mut answers)?;
+    Ok(recent)
 }
 
 /// From the columns `body, fingerprint`.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::settle::{MOVEMENTS_CURSOR, pending_of, read_cursor};
-use super::stock::RecentStock;
+use super::stock::read_recent;
 use super::write::{find_hold, find_order, hold_of, load_outcomes, order_of, stock_of};
 use super::{
     Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
@@ -178,7 +178,7 @@ fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     while let Some(row) = rows.next()? {
         snapshot.put_stock(text(row, 0)?, stock_of(row, 1)?)?;
     }
-    for ((sku, _), row) in RecentStock::read(connection, head.position)?.rows() {
+    for ((sku, _), row) in read_recent(connection, head.position)?.rows() {
         snapshot.correct_stock(sku, row)?;
     }
     Ok(snapshot)

@@ -15,10 +15,11 @@ use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, Sku
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::stock::{self, RecentStock};
+use super::stock;
 use super::{all, bytes, first, from_json, id, number, read_head, text};
 use crate::columns::order_json;
 use crate::plan::{self, Kept, Plan, Remembered};
+use crate::recent::RecentStock;
 use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
 
 /// From so many events on a second thread is worth what it takes to start one.
@@ -95,10 +96,12 @@ impl Writer {
                 },
                 || {
                     let changed = write_new_stock(connection, &ledger)?;
-                    recent.write(connection, changed, last, events.len())?;
-                    if !is_alone {
-                        recent.write_all(connection, last)?;
-                    }
+                    let step = if is_alone {
+                        recent.change(changed, last, events.len())?
+                    } else {
+                        recent.change_all(changed, last)
+                    };
+                    stock::write(connection, &step, last)?;
                     write_touched(connection, &ledger)?;
                     remember(connection, now, &to_remember)
                 },
@@ -120,7 +123,7 @@ impl Writer {
             if recent.rows().next().is_none() || head != recent.at() {
                 return Ok((End::Nothing, ()));
             }
-            recent.write_all(connection, head)?;
+            stock::write(connection, &recent.change_all(Vec::new(), head), head)?;
             Ok((End::Commit, ()))
         })
     }
@@ -178,7 +181,7 @@ fn recent_stock(
 ) -> Result<(RecentStock, bool)> {
     match last {
         Some(recent) if recent.at() == head.position => Ok((recent, true)),
-        other => Ok((RecentStock::read(connection, head.position)?, other.is_none())),
+        other => Ok((stock::read_recent(connection, head.position)?, other.is_none())),
     }
 }
 

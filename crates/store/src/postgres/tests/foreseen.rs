@@ -37,7 +37,7 @@ async fn available(database: &Database, sku: &str) -> i64 {
     snapshot.skus.iter().find(|state| state.item.sku.as_str() == sku).expect("the item").available()
 }
 
-async fn is_planned(postgres: &Postgres, commands: &Arc<Vec<Command>>) -> bool {
+pub(super) async fn is_planned(postgres: &Postgres, commands: &Arc<Vec<Command>>) -> bool {
     postgres.foresee(at(1), commands.clone()).await;
     postgres.lane.planner.lock().await.has_foreseen()
 }
@@ -62,7 +62,7 @@ async fn a_batch_planned_while_the_one_before_is_written_counts_with_it() {
 }
 
 /// Polls it once, as a worker that hands over a batch does.
-async fn begin<F: Future>(executing: &mut std::pin::Pin<Box<F>>) {
+pub(super) async fn begin<F: Future>(executing: &mut std::pin::Pin<Box<F>>) {
     std::future::poll_fn(|context| {
         drop(executing.as_mut().poll(context));
         std::task::Poll::Ready(())
