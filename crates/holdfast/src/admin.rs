@@ -60,7 +60,9 @@ fn parse_expected(text: &str) -> anyhow::Result<(Position, [u8; 32])> {
 /// Loads a CSV file with a progress bar; every bad row is one line on standard error.
 pub async fn import(settings: &DataSettings, file: &Path, dry_run: bool) -> anyhow::Result<()> {
     let database = open_database(settings).await?;
-    csv_import::from_command_line(&database, file, dry_run, Actor::system()).await
+    let imported = csv_import::from_command_line(&database, file, dry_run, Actor::system()).await;
+    database.store.close().await;
+    imported
 }
 
 /// Writes everything as CSV to standard output.

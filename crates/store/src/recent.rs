@@ -16,7 +16,7 @@ use crate::{Place, Result, StoreError};
 const PROMPT_ROWS: usize = 64;
 /// Rows that follow with a batch at least.
 const ROWS_MIN: usize = 16;
-/// Pieces that are deleted with a batch; each batch makes one.
+/// Pieces that are deleted with a batch, which makes one at most.
 const DELETED_MAX: usize = 4;
 
 /// What the stock table does not say yet.
@@ -32,7 +32,8 @@ pub(crate) struct RecentStock {
     complete: Position,
     /// The pieces that are there, by the batches that wrote them.
     pieces: VecDeque<Position>,
-    /// Of more rows than are written at once, as many follow with a batch that a round is over after so many events.
+    /// Of more rows than are written at once, as many follow with a batch that a round is over after so many events or
+    /// changes, so that never many more are recent.
     round_events: usize,
 }
 
@@ -143,8 +144,9 @@ impl RecentStock {
             piece = Some(piece_of(&changed)?);
             self.pieces.push_back(last);
         }
+        let share = events.max(changed.len());
         self.rows.extend(changed);
-        let share = (self.rows.len() * events).div_ceil(self.round_events).max(ROWS_MIN);
+        let share = (self.rows.len() * share).div_ceil(self.round_events).max(ROWS_MIN);
         Ok(Step { piece, ..self.write_share(last, share) })
     }
 

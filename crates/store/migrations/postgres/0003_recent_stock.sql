@@ -10,6 +10,10 @@ CREATE TABLE stock_recent (
 -- Written once while others wait for the head, and soon deleted: not worth compressing.
 ALTER TABLE stock_recent ALTER COLUMN changed SET STORAGE EXTERNAL;
 
+-- Which transaction left the tables as they are: each that changes the log, or what is recent, leaves another one. The hash
+-- says what happened, not which rows are in their table yet: two servers may have gone on differently from one backup.
+ALTER TABLE log_head ADD COLUMN stamp uuid NOT NULL DEFAULT gen_random_uuid();
+
 -- Stock as it is now.
 CREATE VIEW stock_now (sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point) AS
 WITH newest AS (

@@ -10,8 +10,8 @@
 //! any head that was passed on the way from there, and at no other. Rows of stock that were recent then ([`RecentStock`]) are
 //! put right: those that still are, and those that have got into their table since.
 //!
-//! What is recent is known without the items too: where a batch was planned and not written, the steps are taken back, and
-//! only another writer makes it be read again.
+//! What is recent is known without the items too: where a batch was planned and not written, its step is taken back. It is
+//! read again where somebody else has written, or nobody knows whether a batch was.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, StockRow, Timestamp};
 use uuid::Uuid;
 
-use super::connection::Ask;
+use super::connection::{Ask, State};
 use super::touched::{
     append, changed_stock, move_head_from, nothing_known, push_remembered, push_step, push_touched,
 };
@@ -34,22 +34,24 @@ const CAREFUL_BATCHES: u32 = 8;
 /// the one before.
 const PASSED_MAX: usize = 8;
 
-/// Items and stock as they were read at one head.
+/// Items and stock as they were read at one state of the tables.
 pub(super) struct Found {
-    pub(super) head: Head,
+    pub(super) stamp: Uuid,
     /// `None` where there is no such item.
     pub(super) skus: Vec<(Sku, Option<SkuState>)>,
 }
 
-/// What the last batch left in memory; true as long as the log's head is where it left it.
+/// What the last batch left in memory; true as long as the tables are as it left them, which their stamp says. The log's
+/// position would not: another writer may have written as many events. Nor would its hash: of two servers that went on from
+/// one backup, each may have other rows of stock in their table at the same hash.
 pub(super) struct Known {
-    head: Head,
+    state: State,
     /// `None` if only what is recent is known.
     kept: Option<Kept>,
     recent: RecentStock,
-    /// The hashes of this head and of those before it, as far back as where the ledger was begun.
-    passed: VecDeque<[u8; 32]>,
-    /// The batches planned since the last one that was decided on what was looked up, as many as heads are remembered.
+    /// The stamps of this state and of those before it, as far back as where the ledger was begun.
+    passed: VecDeque<Uuid>,
+    /// The batches planned since the last one that was decided on what was looked up, as many as states are remembered.
     planned: VecDeque<Planned>,
     /// No hold is due before this time.
     quiet_until: Option<Timestamp>,
@@ -58,45 +60,58 @@ pub(super) struct Known {
 /// What a planned batch did to what is recent.
 struct Planned {
     /// Where it begins.
-    from: Head,
+    from: State,
     undo: Undo,
 }
 
 impl Known {
-    /// After a batch that was decided on `ledger` and left the head there. `next_due`: when the first hold was due before
-    /// it.
-    pub(super) fn new(head: Head, ledger: Ledger, recent: RecentStock, next_due: Option<Timestamp>) -> Self {
+    /// After a batch that was decided on `ledger` and left the tables in `state`. `next_due`: when the first hold was due
+    /// before it.
+    pub(super) fn new(
+        state: State,
+        ledger: Ledger,
+        recent: RecentStock,
+        next_due: Option<Timestamp>,
+    ) -> Self {
         let of_batch =
             ledger.holds().filter(|hold| hold.status == HoldStatus::Held).map(|hold| hold.expires_at);
         let quiet_until = of_batch.chain(next_due).min();
-        let kept = Some(Kept { head: head.position, ledger });
-        Self { kept, quiet_until, ..Self::only_recent(head, recent) }
+        let kept = Some(Kept { head: state.head.position, ledger });
+        Self { kept, quiet_until, ..Self::only_recent(state, recent) }
     }
 
-    fn only_recent(head: Head, recent: RecentStock) -> Self {
-        let passed = VecDeque::from([head.hash]);
-        Self { head, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None }
+    fn only_recent(state: State, recent: RecentStock) -> Self {
+        let passed = VecDeque::from([state.stamp]);
+        Self { state, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None }
     }
 
-    /// The ledger for a batch that begins at `head`, and what is recent there, as far as they are true. The head's position
-    /// alone would not say so: what is known may count with a batch that was planned and not written, and another writer may
-    /// have written as many events.
-    pub(super) fn at(self, head: &Head, now: Timestamp) -> (Option<Ledger>, Option<RecentStock>) {
-        if self.head.hash != head.hash {
+    /// The ledger for a batch that begins at `head` with the tables as `stamp` says, and what is recent there, as far as they
+    /// are true.
+    pub(super) fn at(
+        self,
+        head: &Head,
+        stamp: Uuid,
+        now: Timestamp,
+    ) -> (Option<Ledger>, Option<RecentStock>) {
+        if self.state.stamp != stamp || self.state.head != *head {
             return (None, None);
         }
         (self.kept.and_then(|kept| kept.at(head, now)), Some(self.recent))
     }
 
-    /// What is still known when a batch that begins at `from`, and those planned after it, will not be written.
-    fn without(mut self, from: &Head) -> Option<Self> {
+    /// What is still known when the batch that begins at `from`, and those planned after it, will not be written. What does
+    /// not count with that batch stays as it is.
+    fn without(mut self, from: Uuid) -> Self {
+        if !self.planned.iter().any(|planned| planned.from.stamp == from) {
+            return self;
+        }
         while let Some(Planned { from: began, undo }) = self.planned.pop_back() {
             self.recent.undo(undo);
-            if began.hash == from.hash {
-                return Some(Self::only_recent(began, self.recent));
+            if began.stamp == from {
+                return Self::only_recent(began, self.recent);
             }
         }
-        None
+        self
     }
 
     pub(super) fn has_ledger(&self) -> bool {
@@ -118,8 +133,8 @@ impl Known {
 /// A batch that is planned and not written.
 pub(super) struct Foreseen {
     commands: Arc<Vec<Command>>,
-    /// Where it begins.
-    pub(super) from: Head,
+    /// The stamp where it begins.
+    pub(super) from: Uuid,
     /// Everything between BEGIN and COMMIT.
     pub(super) asks: Vec<Ask<'static>>,
     pub(super) executed: Executed,
@@ -137,7 +152,7 @@ impl Planner {
     /// The items of these that are not at hand, if they are all that is missing for planning them.
     pub(super) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
         let may_plan = self.foreseen.is_none() && self.careful == 0;
-        let suffices = |known: &&Known| known.suffices(clock.max(known.head.decided_at), commands);
+        let suffices = |known: &&Known| known.suffices(clock.max(known.state.head.decided_at), commands);
         let Some(known) = self.known.as_ref().filter(suffices).filter(|_| may_plan) else {
             return Vec::new();
         };
@@ -150,14 +165,14 @@ impl Planner {
         missing.into_iter().cloned().collect()
     }
 
-    /// Puts what was missing at hand, if it was read at a head that this log has passed since then.
+    /// Puts what was missing at hand, if it was read at a state that was passed on the way to what is known.
     pub(super) fn add(&mut self, found: Found) {
-        let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.head.hash)) else {
+        let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.stamp)) else {
             return;
         };
         let Known { kept: Some(kept), recent, planned, .. } = known else { return };
         // In the table by now, but perhaps not yet when it was read.
-        let since = planned.iter().skip_while(|planned| planned.from.hash != found.head.hash);
+        let since = planned.iter().skip_while(|planned| planned.from.stamp != found.stamp);
         let written: HashMap<&Place, &StockRow> =
             since.flat_map(|planned| planned.undo.written()).map(|(place, row)| (place, row)).collect();
         for (sku, mut state) in found.skus {
@@ -195,7 +210,7 @@ impl Planner {
                 return Ok(Some(foreseen));
             }
             // What is known counts with a batch that was not written.
-            self.forget(&foreseen.from);
+            self.forget(foreseen.from);
             return Ok(None);
         }
         if self.careful > 0 {
@@ -214,11 +229,18 @@ impl Planner {
         self.known = Some(known);
     }
 
-    /// A batch that was planned to begin at `from` was not written: nothing that is known counts any more, but what was recent
-    /// before it.
-    pub(super) fn forget(&mut self, from: &Head) {
+    /// A batch that was planned to begin at `from` was not written: nothing that counts with it is known any more, but what was
+    /// recent before it.
+    pub(super) fn forget(&mut self, from: Uuid) {
         self.foreseen = None;
-        self.known = self.known.take().and_then(|known| known.without(from));
+        self.known = self.known.take().map(|known| known.without(from));
+    }
+
+    /// The turn of the batch that was planned last, if it was not taken yet, will not come.
+    pub(super) fn drop_foreseen(&mut self) {
+        if let Some(foreseen) = self.foreseen.take() {
+            self.forget(foreseen.from);
+        }
     }
 
     #[cfg(test)]
@@ -239,14 +261,14 @@ impl Planner {
 
     fn plan(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) -> Result<Option<Foreseen>> {
         let Some(mut known) = self.known.take() else { return Ok(None) };
-        let now = clock.max(known.head.decided_at);
+        let now = clock.max(known.state.head.decided_at);
         let keys = plan::keys(commands);
         if !known.suffices(now, commands) || !keys.skus.iter().all(|sku| known.has_sku(sku)) {
             self.known = Some(known);
             return Ok(None);
         }
-        let from = known.head.clone();
-        let Some(mut ledger) = known.kept.take().and_then(|kept| kept.at(&from, now)) else {
+        let from = known.state.clone();
+        let Some(mut ledger) = known.kept.take().and_then(|kept| kept.at(&from.head, now)) else {
             // Too large. What is recent is still known.
             self.known = Some(known);
             return Ok(None);
@@ -256,32 +278,36 @@ impl Planner {
             ledger.put_hold(*id, None);
         }
         let Plan { events, outcomes, remember } =
-            plan::plan(&mut ledger, from.position, commands, Vec::new());
-        let Some(batch) = LogBatch::after(&from, now, &events) else {
-            known.kept = Some(Kept { head: from.position, ledger });
+            plan::plan(&mut ledger, from.head.position, commands, Vec::new());
+        let Some(batch) = LogBatch::after(&from.head, now, &events) else {
+            known.kept = Some(Kept { head: from.head.position, ledger });
             self.known = Some(known);
             return Ok(None);
         };
         let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
-        let mut asks =
-            vec![move_head_from(&from, &batch), nothing_known(&batch, ids, plan::outcome_keys(commands))];
+        let state = State::after(&batch);
+        let mut asks = vec![
+            move_head_from(&from, &batch, state.stamp),
+            nothing_known(state.stamp, ids, plan::outcome_keys(commands)),
+        ];
         push_touched(&mut asks, &ledger)?;
         let (step, undo) = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;
         push_step(&mut asks, step, batch.last);
         push_remembered(&mut asks, now, &remember)?;
-        known.head = Head { position: batch.last, decided_at: now, hash: batch.hash };
         let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
         asks.push(append(batch));
-        known.planned.push_back(Planned { from: from.clone(), undo });
-        known.passed.push_back(known.head.hash);
+        let begins = from.stamp;
+        known.planned.push_back(Planned { from, undo });
+        known.passed.push_back(state.stamp);
         if known.passed.len() > PASSED_MAX {
             known.passed.pop_front();
         }
         if known.planned.len() > PASSED_MAX {
             known.planned.pop_front();
         }
-        known.kept = Some(Kept { head: known.head.position, ledger });
+        known.kept = Some(Kept { head: state.head.position, ledger });
+        known.state = state;
         self.known = Some(known);
-        Ok(Some(Foreseen { commands: Arc::clone(commands), from, asks, executed }))
+        Ok(Some(Foreseen { commands: Arc::clone(commands), from: begins, asks, executed }))
     }
 }

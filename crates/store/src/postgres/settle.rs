@@ -131,7 +131,7 @@ impl Writer {
 }
 
 async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> Result<()> {
-    let head = begin_at_head(connection).await?;
+    let head = begin_at_head(connection).await?.head;
     let sql = "SELECT command, since FROM pending WHERE id = $1";
     let Some(row) = connection.first(ask!(sql, id)).await? else {
         return connection.simple("ROLLBACK").await;
@@ -146,7 +146,7 @@ async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> 
     let (ledger, plan) = plan::reject(&pending, head.position, now);
     let batch = LogBatch::after(&head, now, &plan.events);
     let batch = batch.map(|batch| (batch, Step::default()));
-    write(connection, &ledger, now, &plan.remember, vec![id], batch).await
+    write(connection, &ledger, now, &plan.remember, vec![id], Uuid::new_v4(), batch).await
 }
 
 /// A batch may be decided beside this, and neither see the other's rows. Then a row stays behind that is pending no

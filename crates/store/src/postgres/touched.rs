@@ -3,11 +3,11 @@
 use holdfast_domain::{ItemStatus, Ledger, Order, Position, StockRow, Timestamp};
 use uuid::Uuid;
 
-use super::connection::{Ask, ask, json, number};
+use super::connection::{Ask, State, ask, json, number};
 use crate::columns::order_json;
 use crate::plan::Remembered;
 use crate::recent::Step;
-use crate::{Head, LogBatch, Place, Result, StoreError};
+use crate::{LogBatch, Place, Result, StoreError};
 
 const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM unnest($1::text[], $2::text[]) \
     ON CONFLICT (code) DO UPDATE SET body = excluded.body";
@@ -41,19 +41,20 @@ const REMEMBER: &str = "INSERT INTO outcomes (key, command, actor, fingerprint, 
     ON CONFLICT (key) DO NOTHING";
 const APPEND: &str = "INSERT INTO log (last_position, first_position, decided_at, payload, hash) \
     VALUES ($1, $2, $3, $4, $5)";
-const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3 WHERE id = 1";
-const MOVE_HEAD_FROM: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3 \
-    WHERE id = 1 AND position = $4 AND hash = $5";
+const MOVE_HEAD: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3, stamp = $4 \
+    WHERE id = 1";
+const MOVE_HEAD_FROM: &str = "UPDATE log_head SET position = $1, decided_at = $2, hash = $3, stamp = $4 \
+    WHERE id = 1 AND hash = $5 AND stamp = $6";
+const STAMP: &str = "UPDATE log_head SET stamp = $1 WHERE id = 1";
 // Counted and not asked for existence: a plan for a first row may read a whole table. Divides by zero when it fails, which
 // ends the transaction whatever follows.
-const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT hash FROM log_head WHERE id = 1) = $1 \
+const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT stamp FROM log_head WHERE id = 1) = $1 \
     AND (SELECT count(*) FROM outcomes WHERE key = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
     + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
     THEN 1 ELSE 0 END";
 
 /// Every row that the ledger's events touched, but those of stock that was there before ([`push_step`]), as it stands after
-/// the last of them. The values are copies: the ledger may
-/// go on to the next batch while they are written.
+/// the last of them. The values are copies: the ledger may go on to the next batch while they are written.
 pub(super) fn push_touched(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
     let touched = ledger.touched();
     push_catalogue(asks, ledger)?;
@@ -196,27 +197,33 @@ pub(super) fn push_remembered(
     Ok(())
 }
 
-/// Moves the head to the end of a batch.
-pub(super) fn move_head(batch: &LogBatch) -> Ask<'static> {
-    ask!(MOVE_HEAD, number(batch.last), batch.decided_at.0, batch.hash.to_vec())
+/// Moves the head to the end of a batch, and leaves a stamp.
+pub(super) fn move_head(batch: &LogBatch, stamp: Uuid) -> Ask<'static> {
+    ask!(MOVE_HEAD, number(batch.last), batch.decided_at.0, batch.hash.to_vec(), stamp)
 }
 
-/// Moves the head to the end of a batch, if it is where the batch begins.
-pub(super) fn move_head_from(head: &Head, batch: &LogBatch) -> Ask<'static> {
+/// Moves the head to the end of a batch and leaves a stamp, if the tables are as the batch's plan knows them.
+pub(super) fn move_head_from(from: &State, batch: &LogBatch, stamp: Uuid) -> Ask<'static> {
     ask!(
         MOVE_HEAD_FROM,
         number(batch.last),
         batch.decided_at.0,
         batch.hash.to_vec(),
-        number(head.position),
-        head.hash.to_vec(),
+        stamp,
+        from.head.hash.to_vec(),
+        from.stamp,
     )
 }
 
-/// Fails unless the head is at the end of a batch, which only that batch's own move brings about, and nothing is known
-/// of any of its commands. Orders are not asked for: a second one under an id cannot be inserted.
-pub(super) fn nothing_known(batch: &LogBatch, ids: Vec<Uuid>, keys: Vec<Uuid>) -> Ask<'static> {
-    ask!(NOTHING_KNOWN, batch.hash.to_vec(), keys, ids)
+/// Leaves a stamp where the log does not change.
+pub(super) fn stamp(stamp: Uuid) -> Ask<'static> {
+    ask!(STAMP, stamp)
+}
+
+/// Fails unless the stamp is that of a batch, which only that batch's own move leaves, and nothing is known of any of its
+/// commands. Orders are not asked for: a second one under an id cannot be inserted.
+pub(super) fn nothing_known(stamp: Uuid, ids: Vec<Uuid>, keys: Vec<Uuid>) -> Ask<'static> {
+    ask!(NOTHING_KNOWN, stamp, keys, ids)
 }
 
 /// Appends a batch to the log.

@@ -21,13 +21,12 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::connection::{
-    Ask, Connection, ask, bytes, from_json, get, head_of, parsed, position, timestamp, within,
+    Ask, Connection, State, ask, bytes, from_json, get, parsed, position, state_of, timestamp, within,
 };
 use super::planner::{Foreseen, Found, Known, Planner};
 use super::pool::Pool;
-use super::settle::HEAD;
 use super::target::Target;
-use super::touched::{append, changed_stock, move_head, push_remembered, push_step, push_touched};
+use super::touched::{append, changed_stock, move_head, push_remembered, push_step, push_touched, stamp};
 use crate::plan::{self, Plan, Remembered};
 use crate::recent::{RecentStock, Step};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
@@ -52,7 +51,8 @@ pub(super) const BEGIN_REPEATABLE: &str =
 /// One view for all of it, the head included.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-const LOCK_HEAD: &str = "SELECT position, decided_at, hash FROM log_head WHERE id = 1 FOR UPDATE";
+const STATE: &str = "SELECT position, decided_at, hash, stamp FROM log_head WHERE id = 1";
+const LOCK_HEAD: &str = "SELECT position, decided_at, hash, stamp FROM log_head WHERE id = 1 FOR UPDATE";
 pub(super) const OUTCOMES: &str =
     "SELECT key, command, actor, fingerprint, outcome FROM outcomes WHERE key = ANY($1)";
 pub(super) const ORDERS: &str = "SELECT body, fingerprint FROM orders WHERE id = ANY($1)";
@@ -176,7 +176,7 @@ impl Lane {
                 // Somebody else may have the planner and wait for the writer.
                 drop(writer);
                 planner = self.planner.lock_owned().await;
-                planner.forget(&from);
+                planner.forget(from);
                 if !holds? {
                     planner.be_careful();
                 }
@@ -200,7 +200,10 @@ impl Lane {
     /// writes next reads what is recent.
     pub(super) async fn write_recent_stock(&self) {
         let written = within(LAST_ROUND_MAX, async {
-            let known = self.planner.lock().await.take_known();
+            let mut planner = self.planner.lock().await;
+            planner.drop_foreseen();
+            let known = planner.take_known();
+            drop(planner);
             let mut writer = self.writer.lock().await;
             match (known, writer.connection.take().filter(|connection| !connection.is_closed())) {
                 (Some(known), Some(connection)) => write_recent_stock(&connection, known).await,
@@ -262,14 +265,14 @@ async fn decide(
     let mut answers = answers.into_iter();
     let mut next = || answers.next().expect("each ask has its answer");
 
-    let head = head_of(&next())?;
+    let State { head, stamp: found } = state_of(&next())?;
     let remembered = next().iter().map(remembered_of).collect::<Result<_>>()?;
     let (orders, holds, due) = (next(), next(), next());
     let next_due = next().first().map(|row| timestamp(row, 0)).transpose()?;
     let pending = next();
     let now = clock.max(head.decided_at);
     let (ledger, recent) = match known {
-        Some(known) => known.at(&head, now),
+        Some(known) => known.at(&head, found, now),
         None => (None, Some(recent_of(&head, &next())?)),
     };
     let is_stale = recent.is_none() || (!is_new && ledger.is_none());
@@ -287,7 +290,7 @@ async fn decide(
         connection.simple("ROLLBACK").await?;
         return Ok((
             Executed { outcomes: plan.outcomes, committed: None },
-            Known::new(head, ledger, recent, next_due),
+            Known::new(State { head, stamp: found }, ledger, recent, next_due),
         ));
     }
     let Plan { events, outcomes, remember } = plan;
@@ -299,22 +302,22 @@ async fn decide(
         Some(batch) => Some(recent.change(changed_stock(&ledger)?, batch.last, events.len())?),
     };
     let committed = batch.as_ref().map(|batch| batch.committed(events));
-    let head = batch.as_ref().map_or(head, |batch| Head {
-        position: batch.last,
-        decided_at: batch.decided_at,
-        hash: batch.hash,
-    });
-    write(connection, &ledger, now, &remember, settled, batch.zip(step)).await?;
-    Ok((Executed { outcomes, committed }, Known::new(head, ledger, recent, next_due)))
+    let state = match &batch {
+        Some(batch) => State::after(batch),
+        None => State { head, stamp: found },
+    };
+    write(connection, &ledger, now, &remember, settled, state.stamp, batch.zip(step)).await?;
+    Ok((Executed { outcomes, committed }, Known::new(state, ledger, recent, next_due)))
 }
 
-/// Writes all that a plan changes, and commits.
+/// Writes all that a plan changes, with a stamp of its own if there is a batch, and commits.
 pub(super) async fn write(
     connection: &Connection,
     ledger: &Ledger,
     now: Timestamp,
     remember: &[Remembered],
     settled: Vec<Uuid>,
+    stamp: Uuid,
     batch: Option<(LogBatch, Step)>,
 ) -> Result<()> {
     let mut asks = Vec::new();
@@ -325,27 +328,27 @@ pub(super) async fn write(
     }
     if let Some((batch, step)) = batch {
         push_step(&mut asks, step, batch.last);
-        asks.push(move_head(&batch));
+        asks.push(move_head(&batch, stamp));
         asks.push(append(batch));
     }
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }
 
 async fn write_recent_stock(connection: &Connection, known: Known) -> Result<()> {
-    let head = begin_at_head(connection).await?;
-    let (_, recent) = known.at(&head, head.decided_at);
+    let State { head, stamp: found } = begin_at_head(connection).await?;
+    let (_, recent) = known.at(&head, found, head.decided_at);
     let Some(mut recent) = recent.filter(RecentStock::has_pieces) else {
         return connection.simple("ROLLBACK").await;
     };
-    let mut asks = Vec::new();
+    let mut asks = vec![stamp(Uuid::new_v4())];
     push_step(&mut asks, recent.change_all(Vec::new(), head.position), head.position);
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }
 
 /// Locks the head outside of [`decide`], in a transaction that the caller ends.
-pub(super) async fn begin_at_head(connection: &Connection) -> Result<Head> {
+pub(super) async fn begin_at_head(connection: &Connection) -> Result<State> {
     let answers = connection.pipeline(BEGIN, &[ask!(LOCK_HEAD)], "").await?;
-    head_of(&answers[0])
+    state_of(&answers[0])
 }
 
 fn put_claims(
@@ -440,20 +443,20 @@ fn skus_of(answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<Vec<SkuState>
     items.iter().map(state).collect()
 }
 
-/// Reads items and stock, and the head that they are true at.
+/// Reads items and stock, and the stamp that they are true at.
 async fn find(connection: &Connection, skus: Vec<Sku>) -> Result<Found> {
-    let mut asks = vec![ask!(HEAD)];
+    let mut asks = vec![ask!(STATE)];
     push_skus(&mut asks, &skus.iter().collect::<Vec<_>>(), false);
     let mut answers = connection.pipeline(BEGIN_READING, &asks, "COMMIT").await?.into_iter();
     drop(asks);
-    let head = head_of(&answers.next().expect("the head was asked for"))?;
+    let stamp = state_of(&answers.next().expect("the head was asked for"))?.stamp;
     let mut found: HashMap<Sku, SkuState> =
         skus_of(&mut answers)?.into_iter().map(|state| (state.item.sku.clone(), state)).collect();
     let found = |sku| {
         let state = found.remove(&sku);
         (sku, state)
     };
-    Ok(Found { head, skus: skus.into_iter().map(found).collect() })
+    Ok(Found { stamp, skus: skus.into_iter().map(found).collect() })
 }
 
 /// What nobody could name before: the SKUs of orders and holds; everything, if what was kept proved stale; and what is

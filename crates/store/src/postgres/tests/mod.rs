@@ -65,6 +65,7 @@ async fn a_database_of_the_first_version_is_brought_to_this_one() {
     let back = [
         "DROP VIEW stock_now",
         "DROP TABLE stock_recent",
+        "ALTER TABLE log_head DROP COLUMN stamp",
         "DROP INDEX movements_of_sku",
         "ALTER TABLE movements ADD PRIMARY KEY (sku, position, number)",
         "DELETE FROM schema_version WHERE version > 1",

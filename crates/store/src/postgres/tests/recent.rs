@@ -87,6 +87,27 @@ async fn another_writer_finds_what_is_recent_and_leaves_little_to_find() {
     check_books(&lab.open().await).await;
 }
 
+#[tokio::test]
+async fn a_standby_that_did_not_hear_of_the_last_writing_is_not_taken_for_the_server_before() {
+    let (lab, database, _) = shop().await;
+    rush(&database, 300, 3).await;
+    let other = lab.open().await;
+    let remember = "CREATE TABLE s AS TABLE stock; CREATE TABLE r AS TABLE stock_recent; CREATE TABLE h AS TABLE log_head";
+    lab.sql(remember).await.expect("it is copied");
+    // Everything gets into the table, and the log does not go on; neither with what is refused.
+    database.store.close().await;
+    assert_eq!(one(&lab, PIECES).await, 0);
+    rejection(&run_one(&other, 5, &receive("NOTHING", 1)).await);
+    let promote = "DELETE FROM stock; INSERT INTO stock TABLE s; DELETE FROM stock_recent; \
+                   INSERT INTO stock_recent TABLE r; UPDATE log_head SET stamp = (SELECT stamp FROM h)";
+    lab.sql(promote).await.expect("it is as it was");
+    assert!(one(&lab, PIECES).await > 0);
+    for outcome in run(&other, 6, one_of_each(0..ITEMS, 101)).await.outcomes {
+        assert_eq!(rejection(&outcome).code(), "insufficient_stock", "100 of each are left");
+    }
+    check_books(&other).await;
+}
+
 /// The items that a writer has at hand are forgotten with a plan that did not hold, what is recent is not.
 async fn forget_items(postgres: &Postgres) {
     let known = place("SKU-0", 1);
