@@ -5,6 +5,7 @@
 //! The rows follow in rounds, in the order of their keys, some with every batch. At the end of a round everything that
 //! was recent when it began is in the table, and the pieces from before it can go.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
@@ -50,9 +51,8 @@ pub(crate) struct Step {
 pub(crate) struct Undo {
     /// What was recent of the rows that it changed.
     before: Vec<(Place, Option<StockRow>)>,
-    rows: Vec<(Place, StockRow)>,
+    step: Step,
     has_piece: bool,
-    gone: Vec<Position>,
     at: Position,
     began: Position,
     written: Option<Place>,
@@ -136,17 +136,39 @@ impl RecentStock {
         last: Position,
         events: usize,
     ) -> Result<Step> {
-        if self.rows.len() + changed.len() <= PROMPT_ROWS {
-            return Ok(self.change_all(changed, last));
+        self.change_and_tell(changed, last, events, |_, _| ())
+    }
+
+    /// Tells what was recent of each row before.
+    fn change_and_tell(
+        &mut self,
+        changed: Vec<(Place, StockRow)>,
+        last: Position,
+        events: usize,
+        mut tell: impl FnMut(&Place, Option<StockRow>),
+    ) -> Result<Step> {
+        let is_rush = self.rows.len() + changed.len() > PROMPT_ROWS;
+        let piece = if is_rush && !changed.is_empty() { Some(piece_of(&changed)?) } else { None };
+        let weight = events.max(changed.len());
+        for (place, row) in changed {
+            match self.rows.entry(place) {
+                Entry::Occupied(mut recent) => {
+                    let before = recent.insert(row);
+                    tell(recent.key(), Some(before));
+                }
+                Entry::Vacant(place) => {
+                    tell(place.key(), None);
+                    place.insert(row);
+                }
+            }
         }
-        let mut piece = None;
-        if !changed.is_empty() {
-            piece = Some(piece_of(&changed)?);
+        if !is_rush {
+            return Ok(self.change_all(Vec::new(), last));
+        }
+        if piece.is_some() {
             self.pieces.push_back(last);
         }
-        let share = events.max(changed.len());
-        self.rows.extend(changed);
-        let share = (self.rows.len() * share).div_ceil(self.round_events).max(ROWS_MIN);
+        let share = (self.rows.len() * weight).div_ceil(self.round_events).max(ROWS_MIN);
         Ok(Step { piece, ..self.write_share(last, share) })
     }
 
@@ -165,29 +187,19 @@ impl RecentStock {
         changed: Vec<(Place, StockRow)>,
         last: Position,
         events: usize,
-    ) -> Result<(Step, Undo)> {
-        let before =
-            changed.iter().map(|(place, _)| (place.clone(), self.rows.get(place).cloned())).collect();
+    ) -> Result<Undo> {
         let Self { at, began, complete, .. } = *self;
         let written = self.written.clone();
-        let step = self.change(changed, last, events)?;
-        let undo = Undo {
-            before,
-            rows: step.rows.clone(),
-            has_piece: step.piece.is_some(),
-            gone: step.gone.clone(),
-            at,
-            began,
-            written,
-            complete,
-        };
-        Ok((step, undo))
+        let mut before = Vec::with_capacity(changed.len());
+        let tell = |place: &Place, row| before.push((place.clone(), row));
+        let step = self.change_and_tell(changed, last, events, tell)?;
+        Ok(Undo { before, has_piece: step.piece.is_some(), step, at, began, written, complete })
     }
 
     /// Takes the last step back.
     pub(crate) fn undo(&mut self, undo: Undo) {
-        let Undo { before, rows, has_piece, gone, at, began, written, complete } = undo;
-        self.rows.extend(rows);
+        let Undo { before, step, has_piece, at, began, written, complete } = undo;
+        self.rows.extend(step.rows);
         for (place, row) in before {
             match row {
                 Some(row) => drop(self.rows.insert(place, row)),
@@ -197,7 +209,7 @@ impl RecentStock {
         if has_piece {
             self.pieces.pop_back();
         }
-        for piece in gone.into_iter().rev() {
+        for piece in step.gone.into_iter().rev() {
             self.pieces.push_front(piece);
         }
         (self.at, self.began, self.written, self.complete) = (at, began, written, complete);
@@ -221,7 +233,11 @@ impl RecentStock {
 impl Undo {
     /// The rows that the step wrote into the table, as they were then.
     pub(crate) fn written(&self) -> &[(Place, StockRow)] {
-        &self.rows
+        &self.step.rows
+    }
+
+    pub(crate) fn step(&mut self) -> &mut Step {
+        &mut self.step
     }
 }
 
@@ -317,14 +333,14 @@ mod tests {
                     changes.into_iter().map(|(number, on_hand)| (place(number), row(on_hand))).collect();
                 let last = recent.at().plus(events);
                 let before = recent.clone();
-                let (step, undo) =
+                let mut undo =
                     recent.change_undoably(changed.clone().into_iter().collect(), last, events).expect("it is planned");
                 if fate == 0 {
                     // The batch is not written, and neither is one that was planned after it.
                     if batch % 2 == 0 {
                         let next = recent.at().plus(70);
                         let changed = (0..70).map(|number| (place(number), row(7))).collect();
-                        let (_, after) = recent.change_undoably(changed, next, 70).expect("it is planned");
+                        let after = recent.change_undoably(changed, next, 70).expect("it is planned");
                         recent.undo(after);
                     }
                     recent.undo(undo);
@@ -332,7 +348,7 @@ mod tests {
                     undone = Some(batch);
                     continue;
                 }
-                tables.write(&step, last);
+                tables.write(undo.step(), last);
                 truth.extend(changed);
                 prop_assert_eq!(tables.now(last), truth.clone(), "after batch {}, last undone {:?}", batch, undone);
                 let pieces: Vec<Position> = tables.pieces.keys().copied().collect();

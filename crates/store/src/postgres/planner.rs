@@ -291,8 +291,8 @@ impl Planner {
             nothing_known(state.stamp, ids, plan::outcome_keys(commands)),
         ];
         push_touched(&mut asks, &ledger)?;
-        let (step, undo) = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;
-        push_step(&mut asks, step, batch.last);
+        let mut undo = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;
+        push_step(&mut asks, undo.step(), batch.last);
         push_remembered(&mut asks, now, &remember)?;
         let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
         asks.push(append(batch));

@@ -139,14 +139,14 @@ pub(super) fn changed_stock(ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
     stock_where(ledger, |place| !new_stock.contains(place))
 }
 
-/// What a batch that makes `last` the log's end writes of stock that was there before.
-pub(super) fn push_step(asks: &mut Vec<Ask<'static>>, step: Step, last: Position) {
-    if let Some(piece) = step.piece {
+/// What a batch that makes `last` the log's end writes of stock that was there before. The piece is taken out of the step.
+pub(super) fn push_step(asks: &mut Vec<Ask<'static>>, step: &mut Step, last: Position) {
+    if let Some(piece) = step.piece.take() {
         asks.push(ask!(ADD_RECENT, number(last), piece));
     }
     push_rows(asks, CHANGE_STOCK, &step.rows);
     if !step.gone.is_empty() {
-        asks.push(ask!(DELETE_RECENT, step.gone.into_iter().map(number).collect::<Vec<i64>>()));
+        asks.push(ask!(DELETE_RECENT, step.gone.iter().copied().map(number).collect::<Vec<i64>>()));
     }
 }
 

@@ -326,8 +326,8 @@ pub(super) async fn write(
     if !settled.is_empty() {
         asks.push(ask!("DELETE FROM pending WHERE id = ANY($1)", settled));
     }
-    if let Some((batch, step)) = batch {
-        push_step(&mut asks, step, batch.last);
+    if let Some((batch, mut step)) = batch {
+        push_step(&mut asks, &mut step, batch.last);
         asks.push(move_head(&batch, stamp));
         asks.push(append(batch));
     }
@@ -341,7 +341,7 @@ async fn write_recent_stock(connection: &Connection, known: Known) -> Result<()>
         return connection.simple("ROLLBACK").await;
     };
     let mut asks = vec![stamp(Uuid::new_v4())];
-    push_step(&mut asks, recent.change_all(Vec::new(), head.position), head.position);
+    push_step(&mut asks, &mut recent.change_all(Vec::new(), head.position), head.position);
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }
 
