@@ -1,6 +1,7 @@
 //! Settles envelopes: replies first, then acknowledgements, as many at once as have gathered.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use lapin::options::{BasicAckOptions, BasicNackOptions, BasicPublishOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::link::Line;
 use super::trouble::plain;
@@ -20,6 +21,9 @@ use crate::NotTaken;
 const AGAIN_WAIT: Duration = Duration::from_millis(250);
 /// How long replies may take to leave before their envelopes are acknowledged without.
 const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long an envelope whose reply has left may wait for others to be acknowledged with. For the broker an acknowledgement is
+/// as much work as a message; of a worker that dies meanwhile, the envelope comes again, and its outcomes are found by id.
+const ACK_WAIT_MAX: Duration = Duration::from_millis(20);
 /// Settlements that are worked off together at most.
 const TOGETHER_MAX: usize = 1_024;
 
@@ -51,13 +55,21 @@ pub(super) async fn run(
     _alive: Alive,
 ) {
     let consuming = shared.consuming.clone();
+    // Of what the broker gives out ahead enough is left for the worker.
+    let acks_max = usize::from(shared.settings.prefetch / 4).max(1);
     let mut replies = Replies { shared, channel: None };
     let mut acks = Acks { next: 1, done: BTreeSet::new() };
     let mut together = Vec::new();
-    while settlements.recv_many(&mut together, TOGETHER_MAX).await > 0 {
+    let mut done = Vec::new();
+    let mut due = None;
+    loop {
+        let received = tokio::select! {
+            received = settlements.recv_many(&mut together, TOGETHER_MAX) => Some(received),
+            () = reached(due) => None,
+        };
+        let is_over = received == Some(0);
         let mut to_send = Vec::new();
         let mut again = Vec::new();
-        let mut done = Vec::new();
         for Settlement { tag, verdict } in together.drain(..) {
             match verdict {
                 Verdict::Done { reply } => {
@@ -71,14 +83,32 @@ pub(super) async fn run(
             }
         }
         replies.send(to_send).await;
-        match consuming.over(&line, settle(&channel, &mut acks, &done, &again)).await {
-            Some(Ok(())) => {}
-            // The broker gives all of it out again, and the outcomes are found by id.
-            Some(Err(error)) => tracing::debug!(error = plain(&error), "envelopes could not be acknowledged"),
-            None => return,
+        let now = Instant::now();
+        let by = *due.get_or_insert(now + ACK_WAIT_MAX);
+        if is_over || done.len() >= acks_max || !again.is_empty() || by <= now {
+            match consuming.over(&line, settle(&channel, &mut acks, &done, &again)).await {
+                Some(Ok(())) => {}
+                // The broker gives all of it out again, and the outcomes are found by id.
+                Some(Err(error)) => {
+                    tracing::debug!(error = plain(&error), "envelopes could not be acknowledged")
+                }
+                None => return,
+            }
+            done.clear();
+            due = None;
+        }
+        if is_over {
+            break;
         }
     }
     drop(consuming.over(&line, channel.close(CLOSED, "settled".into())).await);
+}
+
+async fn reached(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
 }
 
 async fn settle(channel: &Channel, acks: &mut Acks, done: &[u64], again: &[u64]) -> lapin::Result<()> {
