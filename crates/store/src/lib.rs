@@ -10,6 +10,7 @@ pub mod accounts;
 mod columns;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod ids;
 pub mod notes;
 pub mod plan;
 pub mod postgres;

@@ -11,7 +11,7 @@ use super::{
     Lab, answer, at, command, furnish_many, furnished, hold, order_in, place, place_for, receive, rejection,
     run, run_one, seen, seen_again, service, sku, staff,
 };
-use crate::{Database, EXPIRE_PER_BATCH_MAX, plan};
+use crate::{Database, EXPIRE_PER_BATCH_MAX, Pending, plan};
 
 pub async fn positions_are_dense_and_hashes_are_chained(lab: &dyn Lab) {
     let database = lab.open().await;
@@ -143,6 +143,48 @@ pub async fn an_id_of_another_account_is_taken(lab: &dyn Lab) {
         let mut thief = first.clone();
         thief.actor.name = "somebody-else".into();
         assert_eq!(*rejection(&run_one(&database, 2, &thief).await), Rejection::IdTaken);
+    }
+    check_books(&database).await;
+}
+
+/// By this opening of the database, by another one, or by settling without a decision.
+pub async fn an_id_is_known_whoever_used_it(lab: &dyn Lab) {
+    #[derive(Debug, Clone, Copy)]
+    enum By {
+        Itself,
+        Other,
+        Settling,
+    }
+    let (database, other) = (furnished(lab).await, lab.open().await);
+    let kinds: [fn() -> Command; 4] =
+        [|| place("STRAP", 1), || hold("STRAP", 1, 60), || receive("WATCH", 1), || receive("NOTHING", 1)];
+    let by = [By::Itself, By::Other, By::Settling];
+    let ways = by
+        .into_iter()
+        .flat_map(|by| kinds.into_iter().flat_map(move |kind| [(by, kind, true), (by, kind, false)]));
+    for (by, kind, is_key) in ways {
+        // As many as it takes until it decides on what it knows.
+        for _ in 0..10 {
+            answer(&run_one(&database, 1, &place("STRAP", 1)).await);
+        }
+        let first = Command { key: Some(Uuid::now_v7()), ..kind() };
+        match by {
+            By::Itself => drop(run_one(&database, 2, &first).await),
+            By::Other => drop(run_one(&other, 2, &first).await),
+            By::Settling => {
+                let pending = Pending { command: first.clone(), since: at(1) };
+                database.store.add_pending(vec![pending]).await.expect("recorded");
+                database.store.remove_pending(at(2), first.id).await.expect("settled");
+            }
+        }
+        let body = place("STRAP", 2).body;
+        let second = if is_key {
+            Command { id: Uuid::now_v7(), body, ..first }
+        } else {
+            Command { key: None, body, ..first }
+        };
+        let refused = run_one(&database, 3, &second).await;
+        assert_eq!(*rejection(&refused), Rejection::CommandIdReused, "by {by:?}, key: {is_key}, {second:?}");
     }
     check_books(&database).await;
 }

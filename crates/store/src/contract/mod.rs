@@ -41,6 +41,7 @@ macro_rules! contract_tests {
             deciding::every_kind_of_outcome_is_given_again_as_it_was
             deciding::other_content_under_a_known_id_is_refused
             deciding::an_id_of_another_account_is_taken
+            deciding::an_id_is_known_whoever_used_it
             deciding::an_idempotency_key_names_its_command_too
             deciding::a_hot_item_is_promised_as_often_as_it_is_there
             deciding::due_holds_expire_before_the_batch_is_decided
@@ -91,8 +92,8 @@ macro_rules! contract_tests {
     };
 }
 
-/// When the tests' time begins.
-pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000);
+/// When the tests' time begins: in 2100, after the making of any id, as far as the store can tell (`crate::ids`).
+pub(crate) const START: Timestamp = Timestamp(4_102_444_800_000_000);
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     START.plus_seconds(seconds)

@@ -254,7 +254,8 @@ pub(super) fn number(position: Position) -> i64 {
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) head: Head,
-    /// Each transaction that changes the log, or which rows of stock are in their table, leaves another one.
+    /// Each transaction that changes the log, adds an outcome, or changes which rows of stock are in their table, leaves
+    /// another one.
     pub(super) stamp: Uuid,
 }
 

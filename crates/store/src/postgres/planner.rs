@@ -2,8 +2,8 @@
 //!
 //! Nearly every batch is orders with new ids, of items at hand, while nothing else writes. Such a batch is planned in
 //! memory alone, also while the one before it is still being written, and then goes to PostgreSQL in one round trip
-//! that begins with a proof: the log's head is where the plan begins, and nobody knows any of the ids. Where the proof
-//! fails, nothing has happened, and the batch is decided with everything looked up first.
+//! that begins with a proof: the log's head is where the plan begins, and nobody knows any of the ids that are not surely new
+//! there ([`KnownIds`]). Where the proof fails, nothing has happened, and the batch is decided with everything looked up first.
 //!
 //! Items that are not at hand are looked up beside the writer, also while it writes ([`Found`]). What is not in memory has
 //! not changed since what is there was true, or the batch that changed it would have left it there; so it may be read at
@@ -23,6 +23,7 @@ use super::connection::{Ask, State};
 use super::touched::{
     append, changed_stock, move_head_from, nothing_known, push_remembered, push_step, push_touched,
 };
+use crate::ids::KnownIds;
 use crate::plan::{self, Kept, Plan};
 use crate::recent::{RecentStock, Undo};
 use crate::{Executed, Head, LogBatch, Place, Result};
@@ -55,6 +56,8 @@ pub(super) struct Known {
     planned: VecDeque<Planned>,
     /// No hold is due before this time.
     quiet_until: Option<Timestamp>,
+    /// Of orders, holds and outcomes. Those of batches that were planned and not written may be among them.
+    ids: KnownIds,
 }
 
 /// What a planned batch did to what is recent.
@@ -72,17 +75,18 @@ impl Known {
         ledger: Ledger,
         recent: RecentStock,
         next_due: Option<Timestamp>,
+        ids: KnownIds,
     ) -> Self {
         let of_batch =
             ledger.holds().filter(|hold| hold.status == HoldStatus::Held).map(|hold| hold.expires_at);
         let quiet_until = of_batch.chain(next_due).min();
         let kept = Some(Kept { head: state.head.position, ledger });
-        Self { kept, quiet_until, ..Self::only_recent(state, recent) }
+        Self { kept, quiet_until, ..Self::only_recent(state, recent, ids) }
     }
 
-    fn only_recent(state: State, recent: RecentStock) -> Self {
+    fn only_recent(state: State, recent: RecentStock, ids: KnownIds) -> Self {
         let passed = VecDeque::from([state.stamp]);
-        Self { state, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None }
+        Self { state, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None, ids }
     }
 
     /// The ledger for a batch that begins at `head` with the tables as `stamp` says, and what is recent there, as far as they
@@ -108,7 +112,7 @@ impl Known {
         while let Some(Planned { from: began, undo }) = self.planned.pop_back() {
             self.recent.undo(undo);
             if began.stamp == from {
-                return Self::only_recent(began, self.recent);
+                return Self::only_recent(began, self.recent, self.ids);
             }
         }
         self
@@ -125,6 +129,7 @@ impl Known {
     /// Whether these can be decided on what is in memory once their items are, if nobody knows their ids.
     fn suffices(&self, now: Timestamp, commands: &[Command]) -> bool {
         self.has_ledger()
+            && !self.ids.is_old(now)
             && self.quiet_until.is_none_or(|due| now < due)
             && commands.iter().all(|command| matches!(command.body, CommandBody::PlaceOrder(_)))
     }
@@ -285,10 +290,14 @@ impl Planner {
             return Ok(None);
         };
         let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
+        let of_holds = ids.iter().copied().filter(|id| !known.ids.is_new(*id)).collect();
+        let of_outcomes =
+            plan::outcome_keys(commands).into_iter().filter(|key| !known.ids.is_new(*key)).collect();
+        known.ids.add(plan::outcome_keys(commands));
         let state = State::after(&batch);
         let mut asks = vec![
             move_head_from(&from, &batch, state.stamp),
-            nothing_known(state.stamp, ids, plan::outcome_keys(commands)),
+            nothing_known(state.stamp, ids, of_holds, of_outcomes),
         ];
         push_touched(&mut asks, &ledger)?;
         let mut undo = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;

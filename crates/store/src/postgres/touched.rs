@@ -49,8 +49,8 @@ const STAMP: &str = "UPDATE log_head SET stamp = $1 WHERE id = 1";
 // Counted and not asked for existence: a plan for a first row may read a whole table. Divides by zero when it fails, which
 // ends the transaction whatever follows.
 const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT stamp FROM log_head WHERE id = 1) = $1 \
-    AND (SELECT count(*) FROM outcomes WHERE key = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
-    + (SELECT count(*) FROM pending WHERE id = ANY($3)) = 0 \
+    AND (SELECT count(*) FROM pending WHERE id = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
+    + (SELECT count(*) FROM outcomes WHERE key = ANY($4)) = 0 \
     THEN 1 ELSE 0 END";
 
 /// Every row that the ledger's events touched, but those of stock that was there before ([`push_step`]), as it stands after
@@ -221,9 +221,15 @@ pub(super) fn stamp(stamp: Uuid) -> Ask<'static> {
 }
 
 /// Fails unless the stamp is that of a batch, which only that batch's own move leaves, and nothing is known of any of its
-/// commands. Orders are not asked for: a second one under an id cannot be inserted.
-pub(super) fn nothing_known(stamp: Uuid, ids: Vec<Uuid>, keys: Vec<Uuid>) -> Ask<'static> {
-    ask!(NOTHING_KNOWN, stamp, keys, ids)
+/// commands: `ids` may be pending, of holds and outcomes some are surely new. Orders are not asked for: a second one under an
+/// id cannot be inserted.
+pub(super) fn nothing_known(
+    stamp: Uuid,
+    ids: Vec<Uuid>,
+    of_holds: Vec<Uuid>,
+    of_outcomes: Vec<Uuid>,
+) -> Ask<'static> {
+    ask!(NOTHING_KNOWN, stamp, ids, of_holds, of_outcomes)
 }
 
 /// Appends a batch to the log.

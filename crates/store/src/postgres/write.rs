@@ -27,6 +27,7 @@ use super::planner::{Foreseen, Found, Known, Planner};
 use super::pool::Pool;
 use super::target::Target;
 use super::touched::{append, changed_stock, move_head, push_remembered, push_step, push_touched, stamp};
+use crate::ids::KnownIds;
 use crate::plan::{self, Plan, Remembered};
 use crate::recent::{RecentStock, Step};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
@@ -62,6 +63,9 @@ const DUE: &str = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND
 pub(super) const NEXT_DUE: &str =
     "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
 const PENDING: &str = "SELECT id FROM pending WHERE id = ANY($1)";
+const HIGHEST_IDS: &str = "SELECT (SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT 1), \
+                           (SELECT id FROM holds WHERE id < $1 ORDER BY id DESC LIMIT 1), \
+                           (SELECT key FROM outcomes WHERE key < $1 ORDER BY key DESC LIMIT 1)";
 const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
 const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
                      reorder_point FROM stock WHERE sku = ANY($1) ORDER BY sku, location";
@@ -252,6 +256,7 @@ async fn decide(
         ask!(DUE, clock.0, EXPIRE_PER_BATCH_MAX as i64),
         ask!(NEXT_DUE),
         ask!(PENDING, ids),
+        ask!(HIGHEST_IDS, KnownIds::ceiling(clock)),
     ];
     // What is not at hand is asked for right away; whether the rest is still true, the head will say.
     let missing: Vec<&Sku> = match &known {
@@ -270,6 +275,8 @@ async fn decide(
     let (orders, holds, due) = (next(), next(), next());
     let next_due = next().first().map(|row| timestamp(row, 0)).transpose()?;
     let pending = next();
+    let mut known_ids = known_ids(clock, &next())?;
+    known_ids.add(plan::outcome_keys(commands));
     let now = clock.max(head.decided_at);
     let (ledger, recent) = match known {
         Some(known) => known.at(&head, found, now),
@@ -290,7 +297,7 @@ async fn decide(
         connection.simple("ROLLBACK").await?;
         return Ok((
             Executed { outcomes: plan.outcomes, committed: None },
-            Known::new(State { head, stamp: found }, ledger, recent, next_due),
+            Known::new(State { head, stamp: found }, ledger, recent, next_due, known_ids),
         ));
     }
     let Plan { events, outcomes, remember } = plan;
@@ -304,20 +311,21 @@ async fn decide(
     let committed = batch.as_ref().map(|batch| batch.committed(events));
     let state = match &batch {
         Some(batch) => State::after(batch),
-        None => State { head, stamp: found },
+        None if remember.is_empty() => State { head, stamp: found },
+        None => State { head, stamp: Uuid::new_v4() },
     };
     write(connection, &ledger, now, &remember, settled, state.stamp, batch.zip(step)).await?;
-    Ok((Executed { outcomes, committed }, Known::new(state, ledger, recent, next_due)))
+    Ok((Executed { outcomes, committed }, Known::new(state, ledger, recent, next_due, known_ids)))
 }
 
-/// Writes all that a plan changes, with a stamp of its own if there is a batch, and commits.
+/// Writes all that a plan changes, with a stamp of its own if there is a batch or anything to remember, and commits.
 pub(super) async fn write(
     connection: &Connection,
     ledger: &Ledger,
     now: Timestamp,
     remember: &[Remembered],
     settled: Vec<Uuid>,
-    stamp: Uuid,
+    new_stamp: Uuid,
     batch: Option<(LogBatch, Step)>,
 ) -> Result<()> {
     let mut asks = Vec::new();
@@ -328,8 +336,10 @@ pub(super) async fn write(
     }
     if let Some((batch, mut step)) = batch {
         push_step(&mut asks, &mut step, batch.last);
-        asks.push(move_head(&batch, stamp));
+        asks.push(move_head(&batch, new_stamp));
         asks.push(append(batch));
+    } else if !remember.is_empty() {
+        asks.push(stamp(new_stamp));
     }
     connection.pipeline("", &asks, "COMMIT").await.map(drop)
 }
@@ -377,6 +387,15 @@ fn put_claims(
         ledger.put_hold(hold.id, Some(hold));
     }
     Ok(())
+}
+
+/// From the answer to [`HIGHEST_IDS`] at `clock`.
+fn known_ids(clock: Timestamp, highest: &[Row]) -> Result<KnownIds> {
+    let highest: Vec<Option<Uuid>> = match highest.first() {
+        Some(row) => (0..3).map(|column| get(row, column)).collect::<Result<_>>()?,
+        None => Vec::new(),
+    };
+    Ok(KnownIds::new(clock, highest.into_iter().flatten()))
 }
 
 fn push_recent(asks: &mut Vec<Ask<'_>>, is_wanted: bool) {

@@ -154,6 +154,7 @@ impl Writer {
             connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.as_bytes()])?;
             Ok((End::Commit, moved))
         })?;
+        self.forget_ids();
         if let Some((from, to)) = moved {
             self.moved_on(from, to);
         }
@@ -162,7 +163,7 @@ impl Writer {
 }
 
 /// Whether an order, a hold or an outcome answers for this command already.
-fn is_decided(connection: &Connection, id: Uuid) -> Result<bool> {
+pub(super) fn is_decided(connection: &Connection, id: Uuid) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM orders WHERE id = ?1) OR EXISTS (SELECT 1 FROM holds WHERE id = ?1) \
                OR EXISTS (SELECT 1 FROM outcomes WHERE key = ?1)";
     Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0))?)

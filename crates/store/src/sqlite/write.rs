@@ -15,15 +15,19 @@ use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, Sku
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
+use super::settle::is_decided;
 use super::stock;
 use super::{all, bytes, first, from_json, id, number, read_head, text};
 use crate::columns::order_json;
+use crate::ids::KnownIds;
 use crate::plan::{self, Kept, Plan, Remembered};
 use crate::recent::RecentStock;
 use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
 
 /// From so many events on a second thread is worth what it takes to start one.
 const BESIDE_EVENTS_MIN: usize = 256;
+/// From so many items on that are not at hand.
+const BESIDE_ITEMS_MIN: usize = 256;
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
@@ -33,6 +37,13 @@ pub(super) struct Writer {
     began: Position,
     recent: Option<RecentStock>,
     image: Option<Arc<dyn Image>>,
+    ids: Option<Ids>,
+}
+
+/// The ids of orders, holds and outcomes that are known, as long as no other process commits anything.
+struct Ids {
+    data_version: i64,
+    known: KnownIds,
 }
 
 /// Whether a transaction has something to keep.
@@ -44,7 +55,7 @@ pub(super) enum End {
 
 impl Writer {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, kept: None, began: Position(0), recent: None, image: None }
+        Self { connection, kept: None, began: Position(0), recent: None, image: None, ids: None }
     }
 
     pub(super) fn look_up_in(&mut self, image: Arc<dyn Image>) {
@@ -58,12 +69,13 @@ impl Writer {
 
     /// Decides and records a batch.
     pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        let Self { connection, kept: last_kept, began, recent: last_recent, image } = self;
-        let (executed, kept, recent) = transaction(connection, |connection| {
+        let Self { connection, kept: last_kept, began, recent: last_recent, image, ids: last_ids } = self;
+        let (executed, kept, recent, mut ids) = transaction(connection, |connection| {
             let head = read_head(connection)?;
             let now = clock.max(head.decided_at);
             // Taken out, so that any error leaves nothing behind.
             let (mut recent, is_alone) = recent_stock(connection, last_recent.take(), &head)?;
+            let ids = known_ids(connection, last_ids.take(), now)?;
             let mut ledger = match last_kept.take().and_then(|kept| kept.at(&head, now)) {
                 Some(ledger) => ledger,
                 None => {
@@ -73,15 +85,17 @@ impl Writer {
             };
             let image = image.as_deref().filter(|image| image.position() >= *began);
             let shelves = Shelves { connection, recent: &recent, image };
-            load(&shelves, &mut ledger, commands)?;
-            let known = load_outcomes(connection, &plan::outcome_keys(commands))?;
+            load(&shelves, &ids.known, &mut ledger, commands)?;
+            let mut outcome_keys = plan::outcome_keys(commands);
+            outcome_keys.retain(|key| !is_new(connection, &ids.known, *key));
+            let known = load_outcomes(connection, &outcome_keys)?;
             let plan = plan::plan(&mut ledger, head.position, commands, known);
             let settles = settle_pending(connection, commands)?;
             if plan.events.is_empty() && plan.remember.is_empty() && !settles {
                 let kept = Kept { head: head.position, ledger };
                 return Ok((
                     End::Nothing,
-                    (Executed { outcomes: plan.outcomes, committed: None }, kept, recent),
+                    (Executed { outcomes: plan.outcomes, committed: None }, kept, recent, ids),
                 ));
             }
             let Plan { events, outcomes, remember: to_remember } = plan;
@@ -107,10 +121,12 @@ impl Writer {
                 },
             )?;
             let committed = append(connection, batch, events)?;
-            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head: last, ledger }, recent)))
+            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head: last, ledger }, recent, ids)))
         })?;
+        ids.known.add(plan::outcome_keys(commands));
         self.kept = Some(kept);
         self.recent = Some(recent);
+        self.ids = Some(ids);
         Ok(executed)
     }
 
@@ -126,6 +142,11 @@ impl Writer {
             stock::write(connection, &recent.change_all(Vec::new(), head), head)?;
             Ok((End::Commit, ()))
         })
+    }
+
+    /// An order or an outcome was written outside of a batch.
+    pub(super) fn forget_ids(&mut self) {
+        self.ids = None;
     }
 
     /// The log's head was moved by events that are not about stock.
@@ -185,6 +206,33 @@ fn recent_stock(
     }
 }
 
+/// The ids that were known after the last batch, if they are still all that there are, else anew.
+fn known_ids(connection: &Connection, last: Option<Ids>, now: Timestamp) -> Result<Ids> {
+    let data_version =
+        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get::<_, i64>(0))?;
+    if let Some(ids) = last
+        && ids.data_version == data_version
+        && !ids.known.is_old(now)
+    {
+        return Ok(ids);
+    }
+    let highest = [
+        "SELECT id FROM orders WHERE id < ?1 ORDER BY id DESC LIMIT 1",
+        "SELECT id FROM holds WHERE id < ?1 ORDER BY id DESC LIMIT 1",
+        "SELECT key FROM outcomes WHERE key < ?1 ORDER BY key DESC LIMIT 1",
+    ]
+    .into_iter()
+    .map(|sql| first(connection, sql, [KnownIds::ceiling(now).as_bytes()], |row| id(row, 0)))
+    .collect::<Result<Vec<_>>>()?;
+    Ok(Ids { data_version, known: KnownIds::new(now, highest.into_iter().flatten()) })
+}
+
+fn is_new(connection: &Connection, ids: &KnownIds, id: Uuid) -> bool {
+    let is_new = ids.is_new(id);
+    debug_assert!(!is_new || !is_decided(connection, id).unwrap_or_default(), "the id {id} is new");
+    is_new
+}
+
 /// Only the locations are in it.
 fn new_ledger(connection: &Connection, now: Timestamp) -> Result<Ledger> {
     let mut ledger = Ledger::new(now);
@@ -197,10 +245,10 @@ fn new_ledger(connection: &Connection, now: Timestamp) -> Result<Ledger> {
 }
 
 /// Loads what the commands name, the holds that are due, and the SKUs of all of these.
-fn load(shelves: &Shelves<'_>, ledger: &mut Ledger, commands: &[Command]) -> Result<()> {
+fn load(shelves: &Shelves<'_>, ids: &KnownIds, ledger: &mut Ledger, commands: &[Command]) -> Result<()> {
     let keys = plan::keys(commands);
     load_due(shelves.connection, ledger)?;
-    load_claims(shelves.connection, ledger, &keys.claims)?;
+    load_claims(shelves.connection, ids, ledger, &keys.claims)?;
     shelves.load_skus(ledger, &keys.skus)?;
     let of_claims = ledger.skus_of_claims();
     shelves.load_skus(ledger, &of_claims)
@@ -218,8 +266,13 @@ fn load_due(connection: &Connection, ledger: &mut Ledger) -> Result<()> {
     Ok(())
 }
 
-/// Nearly every id of a batch is new, so one statement first asks both tables whether they know it.
-fn load_claims(connection: &Connection, ledger: &mut Ledger, claims: &HashSet<Uuid>) -> Result<()> {
+/// Nearly every id of a batch is new; of one that may not be, one statement first asks both tables whether they know it.
+fn load_claims(
+    connection: &Connection,
+    ids: &KnownIds,
+    ledger: &mut Ledger,
+    claims: &HashSet<Uuid>,
+) -> Result<()> {
     let mut known = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM orders WHERE id = ?1), EXISTS (SELECT 1 FROM holds WHERE id = ?1)",
     )?;
@@ -227,8 +280,11 @@ fn load_claims(connection: &Connection, ledger: &mut Ledger, claims: &HashSet<Uu
         if ledger.has_claim(*claim) {
             continue;
         }
-        let (is_order, is_hold) =
-            known.query_row([claim.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (is_order, is_hold) = if is_new(connection, ids, *claim) {
+            (false, false)
+        } else {
+            known.query_row([claim.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        };
         ledger.put_order(*claim, if is_order { find_order(connection, *claim)? } else { None });
         ledger.put_hold(*claim, if is_hold { find_hold(connection, *claim)? } else { None });
     }
@@ -265,16 +321,31 @@ struct Shelves<'a> {
 
 impl Shelves<'_> {
     fn load_skus(&self, ledger: &mut Ledger, skus: &HashSet<Sku>) -> Result<()> {
-        for sku in skus {
-            if !ledger.has_sku(sku) {
-                ledger.put_sku(sku.clone(), self.find(sku)?);
-            }
+        let missing: Vec<&Sku> = skus.iter().filter(|sku| !ledger.has_sku(sku)).collect();
+        for (sku, state) in missing.iter().zip(self.look_at_image(&missing)) {
+            ledger.put_sku((*sku).clone(), self.find(sku, state)?);
         }
         Ok(())
     }
 
-    fn find(&self, sku: &Sku) -> Result<Option<SkuState>> {
-        let Some(state) = self.image.and_then(|image| image.sku(sku)) else { return self.read(sku) };
+    /// What the image says of these: it is not in any cache, and of many one half is waited for on another thread.
+    fn look_at_image(&self, skus: &[&Sku]) -> Vec<Option<SkuState>> {
+        let Some(image) = self.image else { return vec![None; skus.len()] };
+        let look = |skus: &[&Sku]| skus.iter().map(|sku| image.sku(sku)).collect::<Vec<_>>();
+        if skus.len() < BESIDE_ITEMS_MIN {
+            return look(skus);
+        }
+        let (here, there) = skus.split_at(skus.len() / 2);
+        thread::scope(|scope| {
+            let there = scope.spawn(|| look(there));
+            let mut found = look(here);
+            found.extend(there.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            found
+        })
+    }
+
+    fn find(&self, sku: &Sku, of_image: Option<SkuState>) -> Result<Option<SkuState>> {
+        let Some(state) = of_image else { return self.read(sku) };
         debug_assert_eq!(Some(&state), self.read(sku)?.as_ref(), "the image is what the tables say");
         Ok(Some(state))
     }
