@@ -120,10 +120,11 @@ impl Management {
         let started = Instant::now();
         let queues = self.ask(&format!("queues/{vhost}")).await?;
         let latency = started.elapsed();
+        let consumers = self.ask(&format!("consumers/{vhost}")).await?;
         let nodes = self.ask("nodes").await?;
         let ours = |queue: &Value| queue["name"].as_str().is_some_and(is_ours);
         Ok(Look {
-            queues: queues.iter().filter(|queue| ours(queue)).map(read).collect(),
+            queues: queues.iter().filter(|queue| ours(queue)).map(|queue| read(queue, &consumers)).collect(),
             broker: Some(BrokerLook { latency, troubles: nodes.iter().flat_map(troubles).collect() }),
         })
     }
@@ -146,12 +147,14 @@ fn is_ours(name: &str) -> bool {
     name == topology::DEAD || CommandQueue::ALL.into_iter().any(|queue| topology::queue_name(queue) == name)
 }
 
-fn read(queue: &Value) -> Queue {
+/// A queue counts its consumers every few seconds and its figures are gathered every few seconds; the list of consumers is
+/// only gathered.
+fn read(queue: &Value, consumers: &[Value]) -> Queue {
     let count = |name: &str| queue[name].as_u64().unwrap_or_default();
     let rate = |name: &str| queue["message_stats"][name]["rate"].as_f64();
     Queue {
         name: queue["name"].as_str().unwrap_or_default().to_owned(),
-        consumers: count("consumers"),
+        consumers: consumers.iter().filter(|one| one["queue"]["name"] == queue["name"]).count() as u64,
         ready: count("messages_ready"),
         unacked: count("messages_unacknowledged"),
         publish_rate: rate("publish_details").or(Some(0.0)),
