@@ -48,7 +48,8 @@ pub fn keys(commands: &[Command]) -> Keys {
     keys
 }
 
-/// The ids under which outcomes of these commands may be remembered: look them all up before planning.
+/// The ids under which outcomes of these commands may be remembered: look them up before planning, but for those that are
+/// surely new (`ids.rs`).
 pub fn outcome_keys(commands: &[Command]) -> Vec<Uuid> {
     commands.iter().flat_map(|command| [Some(command.id), command.key]).flatten().collect()
 }
