@@ -8,6 +8,7 @@ use holdfast_bus::amqp::{Announcer, Bus, Settings};
 use holdfast_bus::{Consumer, local};
 use holdfast_domain::{CommandQueue, Position};
 use holdfast_store::{Committed, Database, Reads, StoreError};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{broadcast, watch};
 
 use crate::config::{BrokerUrl, DataSettings, DatabaseUrl, ServeSettings};
@@ -106,6 +107,13 @@ async fn await_broker(settings: Settings) -> anyhow::Result<Bus> {
     }
 }
 
+/// A runtime of its own for the broker's tasks in a process that takes requests: they do not queue with thousands of those for
+/// their turn. It lasts as long as the process.
+fn bus_runtime() -> anyhow::Result<&'static Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build();
+    Ok(Box::leak(Box::new(runtime.context("a thread cannot be started")?)))
+}
+
 pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
     let database = await_database(&settings.data).await?;
     let decided = broadcast::channel(COMMITTED_BUFFER).0;
@@ -131,7 +139,14 @@ pub async fn connect(settings: &ServeSettings) -> anyhow::Result<Connected> {
             let bus_settings = Settings::new(url, &settings.name)?
                 .with_amqp_roles(roles.clone())
                 .with_gateway_user(gateway.clone());
-            let bus = Arc::new(await_broker(bus_settings).await?);
+            let is_gateway = settings.roles.contains(&Role::Gateway);
+            let apart = if is_gateway { Some(bus_runtime()?) } else { None };
+            let bus = match apart {
+                Some(apart) => apart.spawn(await_broker(bus_settings)).await?,
+                None => await_broker(bus_settings).await,
+            };
+            let bus = Arc::new(bus?);
+            let _apart = apart.map(Runtime::enter);
             Ok(Connected {
                 database,
                 queues: Queues::Management(Management::new(url, management.as_deref())?),
