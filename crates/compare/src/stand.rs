@@ -18,7 +18,7 @@ use crate::machine;
 /// A gateway reads a million items first.
 const START_WAIT_MAX: Duration = Duration::from_secs(120);
 const TOOL_WAIT_MAX: Duration = Duration::from_secs(600);
-const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(120);
+const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(300);
 const PUBLISH_LOOK: Duration = Duration::from_millis(100);
 /// The roles besides the gateway, each in a process of its own.
 const ROLES: [&str; 5] = ["orders", "items", "stock", "relay", "monitor"];

@@ -91,6 +91,16 @@ impl Table {
         eprintln!("{:>3}:{:02}  {what}", seconds / 60, seconds % 60);
     }
 
+    /// As [`Table::turn`], with nothing left to publish: a relay that is late works beside the orders instead of resting, and
+    /// beside whatever is measured next.
+    pub async fn turn_after(&mut self, stands: &[&Stand], what: &str) -> anyhow::Result<()> {
+        for stand in stands {
+            stand.until_published().await?;
+        }
+        self.turn(what).await;
+        Ok(())
+    }
+
     /// RabbitMQ and PostgreSQL, started when they are first needed.
     pub async fn servers(&mut self) -> anyhow::Result<Arc<Servers>> {
         if let Some(servers) = &self.servers {

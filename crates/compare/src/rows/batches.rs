@@ -27,16 +27,16 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
     };
     let load = Load::orders(CONNECTIONS).batch(BATCH);
     for run in 1..=table.runs {
-        table.turn(&format!("{reference}, run {run}")).await;
+        table.turn_after(&[stand], &format!("{reference}, run {run}")).await?;
         bare.push(match &database {
             None => batch_sqlite::run(stand.folder(), SKUS, duration).await?,
             Some(database) => batch_postgres::run(database, SKUS, duration).await?,
         });
-        table.turn(&format!("batches of {BATCH}, {name}, run {run}")).await;
+        table.turn_after(&[stand], &format!("batches of {BATCH}, {name}, run {run}")).await?;
         let measured = load.run(&bin, &target, duration).await?;
         spread.push(measured.orders_per_second()?);
         p99.push(measured.millis("orders", "p99")?);
-        table.turn(&format!("batches of {BATCH} on one hot SKU, {name}, run {run}")).await;
+        table.turn_after(&[stand], &format!("batches of {BATCH} on one hot SKU, {name}, run {run}")).await?;
         hot.push(load.clone().hot().run(&bin, &target, duration).await?.orders_per_second()?);
     }
     let work = format!("orders in batches of {BATCH}, {name}");

@@ -39,6 +39,7 @@ pub async fn run(table: &mut Table, mode: Mode) -> anyhow::Result<()> {
     // Every item is an event at least.
     fill(table, &big, events.saturating_sub(skus)).await?;
     eprintln!("  waiting until relay and auditor have followed");
+    big.until_published().await?;
     quiet::wait(if table.quick { FOLLOW_QUICK } else { FOLLOW }).await;
     let (mut start, mut item) = (Runs::new(Unit::Seconds), Runs::new(Unit::Bytes));
     for run in 1..=table.runs {
@@ -59,10 +60,10 @@ pub async fn run(table: &mut Table, mode: Mode) -> anyhow::Result<()> {
     for (work, load) in loads {
         let (mut before, mut after) = (per_second(), per_second());
         for run in 1..=table.runs {
-            table.turn(&format!("{work}, {SKUS} items, {name}, run {run}")).await;
+            table.turn_after(&[&small, &big], &format!("{work}, {SKUS} items, {name}, run {run}")).await?;
             let measured = load.run(&table.bin, &small.target(), table.duration).await?;
             before.push(measured.orders_per_second()?);
-            table.turn(&format!("{work}, {skus} items, {name}, run {run}")).await;
+            table.turn_after(&[&small, &big], &format!("{work}, {skus} items, {name}, run {run}")).await?;
             let measured = load.run(&table.bin, &big.target(), table.duration).await?;
             after.push(measured.orders_per_second()?);
         }

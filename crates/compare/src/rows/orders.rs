@@ -24,7 +24,7 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         Mode::Distributed => Some(table.servers().await?.database().await?),
     };
     for run in 1..=table.runs {
-        table.turn(&format!("bare POST, {CONNECTIONS} connections, run {run}")).await;
+        table.turn_after(&[stand], &format!("bare POST, {CONNECTIONS} connections, run {run}")).await?;
         bare.push(table.bare.posts(&bin, CONNECTIONS, duration).await?);
         table.turn(&format!("single orders, {name}, run {run}")).await;
         let measured = Load::orders(CONNECTIONS).run(&bin, &target, duration).await?;
@@ -35,7 +35,7 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         table.turn(&format!("single orders on one hot SKU, {name}, run {run}")).await;
         hot.push(Load::orders(CONNECTIONS).hot().run(&bin, &target, duration).await?.orders_per_second()?);
         if let Some(database) = &database {
-            table.turn(&format!("one conditional UPDATE an order, run {run}")).await;
+            table.turn_after(&[stand], &format!("one conditional UPDATE an order, run {run}")).await?;
             naive.push(conditional::run(database, SKUS, SKUS, duration).await?);
             table.turn(&format!("one conditional UPDATE an order on one hot SKU, run {run}")).await;
             naive_hot.push(conditional::run(database, SKUS, 1, duration).await?);

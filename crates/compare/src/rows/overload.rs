@@ -28,14 +28,11 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
     let duration = (table.duration * 2).max(LENGTH_MIN);
     let runs = if table.quick { 1 } else { table.runs };
     for run in 1..=runs {
-        // A relay that is late already works beside the orders instead of resting.
-        stand.until_published().await?;
-        table.turn(&format!("peak of single orders, {name}, run {run}")).await;
+        table.turn_after(&[stand], &format!("peak of single orders, {name}, run {run}")).await?;
         let load = Load::orders(CONNECTIONS);
         peak.push(load.run(&table.bin, &stand.target(), table.duration).await?.orders_per_second()?);
         let rate = (2.0 * peak.median()) as u64;
-        stand.until_published().await?;
-        table.turn(&format!("overload with {rate}/s, {name}, run {run}")).await;
+        table.turn_after(&[stand], &format!("overload with {rate}/s, {name}, run {run}")).await?;
         let (measured, grown) = overload(table, stand, rate, duration).await?;
         goodput.push(measured.orders_per_second()?);
         growth.push(grown);
