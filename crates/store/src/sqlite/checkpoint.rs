@@ -1,6 +1,8 @@
-//! Copies the write-ahead log into the database, beside the writer: it goes on meanwhile, and then only copies what came
-//! in between.
+//! Copies the write-ahead log into the database, beside the writer: a little at a time, so that no commit waits long for the
+//! disk. Once the log is long, the writer itself copies what came in between, and begins it anew.
 
+use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,8 +15,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{READER_CACHE_KIB, WRITER_CACHE_KIB, cannot_open, prepare};
 use crate::{Result, StoreError};
 
-/// Pages (of 4 KiB) in the write-ahead log that are worth copying.
+/// Pages (of 4 KiB) in the write-ahead log with which it is to begin anew.
 const PAGES: i32 = 4_000;
+/// Pages more that are worth copying.
+const STEP_PAGES: i32 = 1_000;
 
 /// Pages that the write-ahead log may get to have before it begins anew: some come while the others are copied.
 const ROOM_PAGES: i64 = PAGES as i64 + 1_000;
@@ -37,13 +41,16 @@ impl Checkpoints {
         let connection = Connection::open(path).map_err(|error| cannot_open(path, error))?;
         prepare(&connection, READER_CACHE_KIB)?;
         let (orders, taken) = sync_channel::<()>(1);
-        let mut turn = Turn { state: Arc::new(AtomicU8::new(IDLE)), orders, pages: 0, next: PAGES };
+        let mut turn = Turn { state: Arc::new(AtomicU8::new(IDLE)), orders, pages: 0, next: STEP_PAGES };
         let state = Arc::clone(&turn.state);
+        // Never closed: with any handle of a file that it closes a process loses all locks that it has on it, SQLite's too.
+        let file = ManuallyDrop::new(File::open(path).map_err(|error| {
+            StoreError::Other(format!("{} cannot be opened for checkpoints: {error}", path.display()))
+        })?);
         let body = move || {
             while taken.recv().is_ok() {
-                let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
                 // What cannot be copied now, for a full disk or a busy reader, is copied another time.
-                if let Err(error) = done {
+                if let Err(error) = copy(&connection, &file) {
                     tracing::debug!(%error, "the write-ahead log could not be copied");
                 }
                 state.store(COPIED, Ordering::Release);
@@ -68,6 +75,13 @@ impl Checkpoints {
     }
 }
 
+/// Copies what is there, and sees it onto the disk: SQLite leaves that to a checkpoint that comes to the end of the log, which
+/// is the writer's, and would take as long as all pages before it.
+fn copy(connection: &Connection, file: &File) -> Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    file.sync_data().map_err(|error| StoreError::Transient(error.to_string()))
+}
+
 /// Makes the file of the write-ahead log as long as it gets between two checkpoints. A commit that lengthens a file waits
 /// for the file system's own journal too; one that writes where something was before does not.
 pub(super) fn make_room(connection: &mut Connection) -> Result<()> {
@@ -88,8 +102,8 @@ fn fill(connection: &mut Connection) -> Result<()> {
     Ok(transaction.rollback()?)
 }
 
-/// Whose turn it is: the thread copies what is there; the commit after it copies the little that came since, so that
-/// the next one begins the write-ahead log anew.
+/// Whose turn it is: the thread copies what is there; of a long log, the commit after it copies the little that came since,
+/// so that the next one begins anew.
 struct Turn {
     state: Arc<AtomicU8>,
     orders: SyncSender<()>,
@@ -101,7 +115,7 @@ struct Turn {
 impl Turn {
     fn committed(&mut self, wal: &mut Wal, pages: i32) {
         if pages < self.pages {
-            self.next = PAGES;
+            self.next = STEP_PAGES;
         }
         self.pages = pages;
         match self.state.load(Ordering::Acquire) {
@@ -112,11 +126,13 @@ impl Turn {
                 }
             }
             COPIED => {
-                // The commit itself is done: whatever becomes of this.
-                if let Err(error) = wal.checkpoint() {
-                    tracing::debug!(%error, "the write-ahead log could not be copied");
+                if pages >= PAGES {
+                    // The commit itself is done: whatever becomes of this.
+                    if let Err(error) = wal.checkpoint() {
+                        tracing::debug!(%error, "the write-ahead log could not be copied");
+                    }
                 }
-                self.next = pages + PAGES;
+                self.next = pages + STEP_PAGES;
                 self.state.store(IDLE, Ordering::Release);
             }
             _idle_or_copying => {}
