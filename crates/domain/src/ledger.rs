@@ -91,6 +91,28 @@ pub struct Touched {
     pub changed_holds: HashSet<Uuid>,
 }
 
+impl Touched {
+    /// Whether it is no more than what placing orders changes: rows for them, and stock that was there before.
+    pub fn is_of_orders(&self) -> bool {
+        let Self {
+            items,
+            stock: _,
+            new_stock,
+            locations,
+            new_orders: _,
+            changed_orders,
+            new_holds,
+            changed_holds,
+        } = self;
+        items.is_empty()
+            && new_stock.is_empty()
+            && locations.is_empty()
+            && changed_orders.is_empty()
+            && new_holds.is_empty()
+            && changed_holds.is_empty()
+    }
+}
+
 /// The rows at hand. A key that was loaded and does not exist is there as `None`; asking for one that was never
 /// loaded is a defect in the store and panics.
 #[derive(Debug, Clone, Default)]
@@ -163,6 +185,12 @@ impl Ledger {
 
     pub fn order(&self, id: Uuid) -> Option<&Order> {
         self.orders.get(&id).unwrap_or_else(|| panic!("order {id} was not loaded for this batch")).as_deref()
+    }
+
+    /// The orders that are new, as they stand, to keep beyond the batch.
+    pub fn new_orders(&self) -> impl Iterator<Item = Arc<Order>> {
+        let order = |id| self.orders.get(id).cloned().flatten().expect("a new order is at hand");
+        self.touched.new_orders.iter().map(order)
     }
 
     pub fn hold(&self, id: Uuid) -> Option<&Hold> {

@@ -13,6 +13,7 @@ pub mod contract;
 mod ids;
 pub mod notes;
 pub mod plan;
+mod planner;
 pub mod postgres;
 mod recent;
 pub mod sqlite;

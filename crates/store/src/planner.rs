@@ -1,11 +1,13 @@
 //! Planning before the turn comes: what the last batch left in memory, and what can be decided on it without asking.
 //!
-//! Nearly every batch is orders with new ids, of items at hand, while nothing else writes. Such a batch is planned in
-//! memory alone, also while the one before it is still being written, and then goes to PostgreSQL in one round trip
-//! that begins with a proof: the log's head is where the plan begins, and nobody knows any of the ids that are not surely new
-//! there ([`KnownIds`]). Where the proof fails, nothing has happened, and the batch is decided with everything looked up first.
+//! Shared by both databases. Nearly every batch is orders with new ids, of items at hand, while nothing else writes. Such a
+//! batch is planned in memory alone, also while the one before it is still being written, and is then written in one go
+//! ([`Form`]) that begins with a proof: the tables are as the plan knows them, and nobody knows any of the ids that are not
+//! surely new there ([`KnownIds`]). Where the proof fails, nothing has happened, and the batch is decided with everything
+//! looked up first.
 //!
-//! Items that are not at hand are looked up beside the writer, also while it writes ([`Found`]). What is not in memory has
+//! In PostgreSQL items that are not at hand are looked up beside the writer, also while it writes ([`Found`]); SQLite's writer
+//! takes them from an image that is true ([`Planner::put`]). What is not in memory has
 //! not changed since what is there was true, or the batch that changed it would have left it there; so it may be read at
 //! any head that was passed on the way from there, and at no other. Rows of stock that were recent then ([`RecentStock`]) are
 //! put right: those that still are, and those that have got into their table since.
@@ -19,13 +21,9 @@ use std::sync::Arc;
 use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, StockRow, Timestamp};
 use uuid::Uuid;
 
-use super::connection::{Ask, State};
-use super::touched::{
-    append, changed_stock, move_head_from, nothing_known, push_remembered, push_step, push_touched,
-};
 use crate::ids::KnownIds;
-use crate::plan::{self, Kept, Plan};
-use crate::recent::{RecentStock, Undo};
+use crate::plan::{self, Kept, Plan, Remembered};
+use crate::recent::{RecentStock, Step, Undo, changed_stock};
 use crate::{Executed, Head, LogBatch, Place, Result};
 
 /// After a plan that did not hold, so many batches are decided with everything looked up first: ids that come again
@@ -35,17 +33,64 @@ const CAREFUL_BATCHES: u32 = 8;
 /// the one before.
 const PASSED_MAX: usize = 8;
 
+/// The tables as one transaction left them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) head: Head,
+    /// Each transaction that changes the log, adds an outcome, or changes which rows of stock are in their table, leaves
+    /// another one.
+    pub(crate) stamp: Uuid,
+}
+
+impl State {
+    /// After a batch that will be written.
+    pub(crate) fn after(batch: &LogBatch) -> Self {
+        let head = Head { position: batch.last, decided_at: batch.decided_at, hash: batch.hash };
+        Self { head, stamp: Uuid::new_v4() }
+    }
+}
+
+/// A planned batch in the form in which a database writes it.
+pub(crate) trait Form: Sized {
+    fn of(decided: Decided<'_>) -> Result<Self>;
+}
+
+/// What a batch of orders that was planned writes.
+pub(crate) struct Decided<'a> {
+    /// Where it begins.
+    pub(crate) from: &'a State,
+    /// What it leaves.
+    pub(crate) stamp: Uuid,
+    /// Only orders are new in it, and only rows of stock changed that were there before.
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) unsure: Unsure,
+    /// What is taken out of it is missing there; it is still needed for the way back, but for the piece.
+    pub(crate) step: &'a mut Step,
+    pub(crate) remember: Vec<Remembered>,
+    pub(crate) batch: LogBatch,
+}
+
+/// The ids that have to be asked for, lest one of them is known.
+pub(crate) struct Unsure {
+    /// Commands that may be pending: all of them.
+    pub(crate) pending: Vec<Uuid>,
+    /// What may be a hold.
+    pub(crate) holds: Vec<Uuid>,
+    /// What may have an outcome.
+    pub(crate) outcomes: Vec<Uuid>,
+}
+
 /// Items and stock as they were read at one state of the tables.
-pub(super) struct Found {
-    pub(super) stamp: Uuid,
+pub(crate) struct Found {
+    pub(crate) stamp: Uuid,
     /// `None` where there is no such item.
-    pub(super) skus: Vec<(Sku, Option<SkuState>)>,
+    pub(crate) skus: Vec<(Sku, Option<SkuState>)>,
 }
 
 /// What the last batch left in memory; true as long as the tables are as it left them, which their stamp says. The log's
 /// position would not: another writer may have written as many events. Nor would its hash: of two servers that went on from
 /// one backup, each may have other rows of stock in their table at the same hash.
-pub(super) struct Known {
+pub(crate) struct Known {
     state: State,
     /// `None` if only what is recent is known.
     kept: Option<Kept>,
@@ -70,7 +115,7 @@ struct Planned {
 impl Known {
     /// After a batch that was decided on `ledger` and left the tables in `state`. `next_due`: when the first hold was due
     /// before it.
-    pub(super) fn new(
+    pub(crate) fn new(
         state: State,
         ledger: Ledger,
         recent: RecentStock,
@@ -89,18 +134,16 @@ impl Known {
         Self { state, kept: None, recent, passed, planned: VecDeque::new(), quiet_until: None, ids }
     }
 
-    /// The ledger for a batch that begins at `head` with the tables as `stamp` says, and what is recent there, as far as they
-    /// are true.
-    pub(super) fn at(
-        self,
-        head: &Head,
-        stamp: Uuid,
-        now: Timestamp,
-    ) -> (Option<Ledger>, Option<RecentStock>) {
-        if self.state.stamp != stamp || self.state.head != *head {
-            return (None, None);
+    /// What is true for a batch that begins with the tables in `state`.
+    pub(crate) fn at(self, state: &State, now: Timestamp) -> Base {
+        if self.state != *state {
+            return Base::default();
         }
-        (self.kept.and_then(|kept| kept.at(head, now)), Some(self.recent))
+        Base {
+            ledger: self.kept.and_then(|kept| kept.at(&state.head, now)),
+            recent: Some(self.recent),
+            ids: Some(self.ids),
+        }
     }
 
     /// What is still known when the batch that begins at `from`, and those planned after it, will not be written. What does
@@ -118,11 +161,15 @@ impl Known {
         self
     }
 
-    pub(super) fn has_ledger(&self) -> bool {
+    pub(crate) fn stamp(&self) -> Uuid {
+        self.state.stamp
+    }
+
+    pub(crate) fn has_ledger(&self) -> bool {
         self.kept.is_some()
     }
 
-    pub(super) fn has_sku(&self, sku: &Sku) -> bool {
+    pub(crate) fn has_sku(&self, sku: &Sku) -> bool {
         self.kept.as_ref().is_some_and(|kept| kept.ledger.has_sku(sku))
     }
 
@@ -135,27 +182,40 @@ impl Known {
     }
 }
 
+/// What a batch may be decided on, as far as it is true.
+#[derive(Default)]
+pub(crate) struct Base {
+    pub(crate) ledger: Option<Ledger>,
+    pub(crate) recent: Option<RecentStock>,
+    pub(crate) ids: Option<KnownIds>,
+}
+
 /// A batch that is planned and not written.
-pub(super) struct Foreseen {
+pub(crate) struct Foreseen<F> {
     commands: Arc<Vec<Command>>,
     /// The stamp where it begins.
-    pub(super) from: Uuid,
+    pub(crate) from: Uuid,
     /// Everything between BEGIN and COMMIT.
-    pub(super) asks: Vec<Ask<'static>>,
-    pub(super) executed: Executed,
+    pub(crate) to_write: F,
+    pub(crate) executed: Executed,
 }
 
 /// Owner of what is known. Whoever holds it may plan; it is taken before the writer.
-#[derive(Default)]
-pub(super) struct Planner {
+pub(crate) struct Planner<F> {
     known: Option<Known>,
-    foreseen: Option<Foreseen>,
+    foreseen: Option<Foreseen<F>>,
     careful: u32,
 }
 
-impl Planner {
+impl<F> Default for Planner<F> {
+    fn default() -> Self {
+        Self { known: None, foreseen: None, careful: 0 }
+    }
+}
+
+impl<F: Form> Planner<F> {
     /// The items of these that are not at hand, if they are all that is missing for planning them.
-    pub(super) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
+    pub(crate) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
         let may_plan = self.foreseen.is_none() && self.careful == 0;
         let suffices = |known: &&Known| known.suffices(clock.max(known.state.head.decided_at), commands);
         let Some(known) = self.known.as_ref().filter(suffices).filter(|_| may_plan) else {
@@ -171,7 +231,7 @@ impl Planner {
     }
 
     /// Puts what was missing at hand, if it was read at a state that was passed on the way to what is known.
-    pub(super) fn add(&mut self, found: Found) {
+    pub(crate) fn add(&mut self, found: Found) {
         let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.stamp)) else {
             return;
         };
@@ -196,8 +256,18 @@ impl Planner {
         }
     }
 
+    /// Puts items at hand that are true of the state that is known, or at least of all that is not at hand.
+    pub(crate) fn put(&mut self, found: impl IntoIterator<Item = (Sku, SkuState)>) {
+        let Some(Known { kept: Some(kept), .. }) = &mut self.known else { return };
+        for (sku, state) in found {
+            if !kept.ledger.has_sku(&sku) {
+                kept.ledger.put_sku(sku, Some(state));
+            }
+        }
+    }
+
     /// Plans a batch that will follow all that were taken, if that can be.
-    pub(super) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
+    pub(crate) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
         if self.foreseen.is_none() && self.careful == 0 {
             // What is wrong with it shows when its turn comes.
             self.foreseen = self.plan(clock, commands).unwrap_or_default();
@@ -205,11 +275,11 @@ impl Planner {
     }
 
     /// The plan of a batch whose turn it is, if it could be made.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         clock: Timestamp,
         commands: &Arc<Vec<Command>>,
-    ) -> Result<Option<Foreseen>> {
+    ) -> Result<Option<Foreseen<F>>> {
         if let Some(foreseen) = self.foreseen.take() {
             if Arc::ptr_eq(&foreseen.commands, commands) {
                 return Ok(Some(foreseen));
@@ -226,45 +296,45 @@ impl Planner {
     }
 
     /// What is known, to decide with everything looked up first; it has to be put back.
-    pub(super) fn take_known(&mut self) -> Option<Known> {
+    pub(crate) fn take_known(&mut self) -> Option<Known> {
         self.known.take()
     }
 
-    pub(super) fn put_back(&mut self, known: Known) {
+    pub(crate) fn put_back(&mut self, known: Known) {
         self.known = Some(known);
     }
 
     /// A batch that was planned to begin at `from` was not written: nothing that counts with it is known any more, but what was
     /// recent before it.
-    pub(super) fn forget(&mut self, from: Uuid) {
+    pub(crate) fn forget(&mut self, from: Uuid) {
         self.foreseen = None;
         self.known = self.known.take().map(|known| known.without(from));
     }
 
     /// The turn of the batch that was planned last, if it was not taken yet, will not come.
-    pub(super) fn drop_foreseen(&mut self) {
+    pub(crate) fn drop_foreseen(&mut self) {
         if let Some(foreseen) = self.foreseen.take() {
             self.forget(foreseen.from);
         }
     }
 
     #[cfg(test)]
-    pub(super) fn has_foreseen(&self) -> bool {
+    pub(crate) fn has_foreseen(&self) -> bool {
         self.foreseen.is_some()
     }
 
     /// How much is known to be recent.
     #[cfg(test)]
-    pub(super) fn recent_rows(&self) -> Option<usize> {
+    pub(crate) fn recent_rows(&self) -> Option<usize> {
         self.known.as_ref().map(|known| known.recent.rows().count())
     }
 
     /// A plan did not hold.
-    pub(super) fn be_careful(&mut self) {
+    pub(crate) fn be_careful(&mut self) {
         self.careful = CAREFUL_BATCHES;
     }
 
-    fn plan(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) -> Result<Option<Foreseen>> {
+    fn plan(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) -> Result<Option<Foreseen<F>>> {
         let Some(mut known) = self.known.take() else { return Ok(None) };
         let now = clock.max(known.state.head.decided_at);
         let keys = plan::keys(commands);
@@ -289,22 +359,26 @@ impl Planner {
             self.known = Some(known);
             return Ok(None);
         };
+        let is_unsure = |id: &Uuid| !known.ids.is_new(*id);
         let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
-        let of_holds = ids.iter().copied().filter(|id| !known.ids.is_new(*id)).collect();
-        let of_outcomes =
-            plan::outcome_keys(commands).into_iter().filter(|key| !known.ids.is_new(*key)).collect();
+        let unsure = Unsure {
+            holds: ids.iter().copied().filter(is_unsure).collect(),
+            outcomes: plan::outcome_keys(commands).into_iter().filter(is_unsure).collect(),
+            pending: ids,
+        };
         known.ids.add(plan::outcome_keys(commands));
         let state = State::after(&batch);
-        let mut asks = vec![
-            move_head_from(&from, &batch, state.stamp),
-            nothing_known(state.stamp, ids, of_holds, of_outcomes),
-        ];
-        push_touched(&mut asks, &ledger)?;
         let mut undo = known.recent.change_undoably(changed_stock(&ledger)?, batch.last, events.len())?;
-        push_step(&mut asks, undo.step(), batch.last);
-        push_remembered(&mut asks, now, &remember)?;
         let executed = Executed { outcomes, committed: Some(batch.committed(events)) };
-        asks.push(append(batch));
+        let to_write = F::of(Decided {
+            from: &from,
+            stamp: state.stamp,
+            ledger: &ledger,
+            unsure,
+            step: undo.step(),
+            remember,
+            batch,
+        })?;
         let begins = from.stamp;
         known.planned.push_back(Planned { from, undo });
         known.passed.push_back(state.stamp);
@@ -317,6 +391,6 @@ impl Planner {
         known.kept = Some(Kept { head: state.head.position, ledger });
         known.state = state;
         self.known = Some(known);
-        Ok(Some(Foreseen { commands: Arc::clone(commands), from: begins, asks, executed }))
+        Ok(Some(Foreseen { commands: Arc::clone(commands), from: begins, to_write, executed }))
     }
 }

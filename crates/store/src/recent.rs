@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use holdfast_domain::{LocationCode, Position, Sku, StockRow};
+use holdfast_domain::{Ledger, LocationCode, Position, Sku, StockRow};
 
 use crate::{Place, Result, StoreError};
 
@@ -24,8 +24,6 @@ const DELETED_MAX: usize = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecentStock {
     rows: BTreeMap<Place, StockRow>,
-    /// The log's position that this is true at.
-    at: Position,
     /// Where the log ended when this round began, and the last row that it wrote.
     began: Position,
     written: Option<Place>,
@@ -53,7 +51,6 @@ pub(crate) struct Undo {
     before: Vec<(Place, Option<StockRow>)>,
     step: Step,
     has_piece: bool,
-    at: Position,
     began: Position,
     written: Option<Place>,
     complete: Position,
@@ -67,7 +64,6 @@ impl RecentStock {
     pub(crate) fn new(head: Position, round_events: usize) -> Self {
         Self {
             rows: BTreeMap::new(),
-            at: head,
             began: head,
             written: None,
             complete: Position(0),
@@ -97,16 +93,6 @@ impl RecentStock {
         }
         self.pieces.push_back(position);
         Ok(())
-    }
-
-    /// The log's position that this is true at.
-    pub(crate) fn at(&self) -> Position {
-        self.at
-    }
-
-    /// The log went on without a change of stock.
-    pub(crate) fn moved_on(&mut self, head: Position) {
-        self.at = head;
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&Place, &StockRow)> {
@@ -188,17 +174,17 @@ impl RecentStock {
         last: Position,
         events: usize,
     ) -> Result<Undo> {
-        let Self { at, began, complete, .. } = *self;
+        let Self { began, complete, .. } = *self;
         let written = self.written.clone();
         let mut before = Vec::with_capacity(changed.len());
         let tell = |place: &Place, row| before.push((place.clone(), row));
         let step = self.change_and_tell(changed, last, events, tell)?;
-        Ok(Undo { before, has_piece: step.piece.is_some(), step, at, began, written, complete })
+        Ok(Undo { before, has_piece: step.piece.is_some(), step, began, written, complete })
     }
 
     /// Takes the last step back.
     pub(crate) fn undo(&mut self, undo: Undo) {
-        let Undo { before, step, has_piece, at, began, written, complete } = undo;
+        let Undo { before, step, has_piece, began, written, complete } = undo;
         self.rows.extend(step.rows);
         for (place, row) in before {
             match row {
@@ -212,13 +198,12 @@ impl RecentStock {
         for piece in step.gone.into_iter().rev() {
             self.pieces.push_front(piece);
         }
-        (self.at, self.began, self.written, self.complete) = (at, began, written, complete);
+        (self.began, self.written, self.complete) = (began, written, complete);
     }
 
     fn write_share(&mut self, last: Position, share: usize) -> Step {
         let from = self.written.take().map_or(Bound::Unbounded, Bound::Excluded);
         let rows: Vec<_> = self.rows.extract_if((from, Bound::Unbounded), |_, _| true).take(share).collect();
-        self.at = last;
         if rows.len() < share {
             self.complete = std::mem::replace(&mut self.began, last);
         } else {
@@ -239,6 +224,26 @@ impl Undo {
     pub(crate) fn step(&mut self) -> &mut Step {
         &mut self.step
     }
+}
+
+/// The rows of stock that the ledger's events changed and that were there before.
+pub(crate) fn changed_stock(ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
+    let touched = ledger.touched();
+    rows_of(ledger, touched.stock.iter().filter(|place| !touched.new_stock.contains(*place)))
+}
+
+/// Rows of stock as they stand in the ledger.
+pub(crate) fn rows_of<'a>(
+    ledger: &Ledger,
+    places: impl IntoIterator<Item = &'a Place>,
+) -> Result<Vec<(Place, StockRow)>> {
+    let row = |place: &Place| {
+        let (sku, location) = place;
+        let row = ledger.sku(sku).and_then(|state| state.stock.iter().find(|row| row.location == *location));
+        row.map(|row| (place.clone(), row.clone()))
+            .ok_or_else(|| StoreError::Damaged(format!("{sku} at {location} was changed and is not there")))
+    };
+    places.into_iter().map(row).collect()
 }
 
 fn piece_of(changed: &[(Place, StockRow)]) -> Result<String> {
@@ -327,18 +332,19 @@ mod tests {
             let mut tables = Tables { stock: truth.clone(), ..Tables::default() };
             let mut recent = RecentStock::new(Position(0), 400);
             let mut undone = None;
+            let mut head = Position(0);
             for (batch, (changes, fate)) in batches.into_iter().enumerate() {
                 let events = changes.len() + 1;
                 let changed: BTreeMap<Place, StockRow> =
                     changes.into_iter().map(|(number, on_hand)| (place(number), row(on_hand))).collect();
-                let last = recent.at().plus(events);
+                let last = head.plus(events);
                 let before = recent.clone();
                 let mut undo =
                     recent.change_undoably(changed.clone().into_iter().collect(), last, events).expect("it is planned");
                 if fate == 0 {
                     // The batch is not written, and neither is one that was planned after it.
                     if batch % 2 == 0 {
-                        let next = recent.at().plus(70);
+                        let next = last.plus(70);
                         let changed = (0..70).map(|number| (place(number), row(7))).collect();
                         let after = recent.change_undoably(changed, next, 70).expect("it is planned");
                         recent.undo(after);
@@ -349,12 +355,12 @@ mod tests {
                     continue;
                 }
                 tables.write(undo.step(), last);
+                head = last;
                 truth.extend(changed);
                 prop_assert_eq!(tables.now(last), truth.clone(), "after batch {}, last undone {:?}", batch, undone);
                 let pieces: Vec<Position> = tables.pieces.keys().copied().collect();
                 prop_assert_eq!(recent.pieces.iter().copied().collect::<Vec<_>>(), pieces);
                 if fate == 1 {
-                    let last = recent.at();
                     let step = recent.change_all(Vec::new(), last);
                     tables.write(&step, last);
                     prop_assert_eq!(&tables, &Tables { stock: truth.clone(), ..Tables::default() });

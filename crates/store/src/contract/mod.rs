@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod books;
 pub mod deciding;
 pub mod notes;
+pub mod planning;
 pub mod reading;
 pub mod settling;
 

@@ -13,9 +13,9 @@ use futures_util::{FutureExt, TryStreamExt};
 use holdfast_domain::{Position, Timestamp};
 use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, Row, Statement};
-use uuid::Uuid;
 
-use crate::{Head, LogBatch, Result, StoreError};
+use crate::planner::State;
+use crate::{Head, Result, StoreError};
 
 /// Asks of one pipeline. `try_join_all` sends them in their order only up to 30; see [`Connection::pipeline`].
 const PIPELINE_MAX: usize = 24;
@@ -248,23 +248,6 @@ pub(super) fn timestamp(row: &Row, column: usize) -> Result<Timestamp> {
 /// PostgreSQL counts in 63 bits; no log gets there.
 pub(super) fn number(position: Position) -> i64 {
     i64::try_from(position.0).unwrap_or(i64::MAX)
-}
-
-/// The tables as one transaction left them.
-#[derive(Debug, Clone)]
-pub(super) struct State {
-    pub(super) head: Head,
-    /// Each transaction that changes the log, adds an outcome, or changes which rows of stock are in their table, leaves
-    /// another one.
-    pub(super) stamp: Uuid,
-}
-
-impl State {
-    /// After a batch that will be written.
-    pub(super) fn after(batch: &LogBatch) -> Self {
-        let head = Head { position: batch.last, decided_at: batch.decided_at, hash: batch.hash };
-        Self { head, stamp: Uuid::new_v4() }
-    }
 }
 
 /// From the columns `position, decided_at, hash, stamp`.

@@ -11,7 +11,6 @@
 mod accounts;
 mod connection;
 mod notes;
-mod planner;
 mod pool;
 mod read;
 mod schema;

@@ -3,10 +3,11 @@
 use holdfast_domain::{ItemStatus, Ledger, Order, Position, StockRow, Timestamp};
 use uuid::Uuid;
 
-use super::connection::{Ask, State, ask, json, number};
+use super::connection::{Ask, ask, json, number};
 use crate::columns::order_json;
 use crate::plan::Remembered;
-use crate::recent::Step;
+use crate::planner::{Decided, Form, State, Unsure};
+use crate::recent::{Step, rows_of};
 use crate::{LogBatch, Place, Result, StoreError};
 
 const PUT_LOCATIONS: &str = "INSERT INTO locations (code, body) SELECT * FROM unnest($1::text[], $2::text[]) \
@@ -52,6 +53,18 @@ const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT stamp FROM log_head WH
     AND (SELECT count(*) FROM pending WHERE id = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
     + (SELECT count(*) FROM outcomes WHERE key = ANY($4)) = 0 \
     THEN 1 ELSE 0 END";
+
+impl Form for Vec<Ask<'static>> {
+    fn of(decided: Decided<'_>) -> Result<Self> {
+        let Decided { from, stamp, ledger, unsure, step, remember, batch } = decided;
+        let mut asks = vec![move_head_from(from, &batch, stamp), nothing_known(stamp, unsure)];
+        push_touched(&mut asks, ledger)?;
+        push_step(&mut asks, step, batch.last);
+        push_remembered(&mut asks, batch.decided_at, &remember)?;
+        asks.push(append(batch));
+        Ok(asks)
+    }
+}
 
 /// Every row that the ledger's events touched, but those of stock that was there before ([`push_step`]), as it stands after
 /// the last of them. The values are copies: the ledger may go on to the next batch while they are written.
@@ -128,15 +141,9 @@ fn push_catalogue(asks: &mut Vec<Ask<'static>>, ledger: &Ledger) -> Result<()> {
             }),
         ));
     }
-    let new = stock_where(ledger, |place| touched.new_stock.contains(place))?;
+    let new = rows_of(ledger, &touched.new_stock)?;
     push_rows(asks, ADD_STOCK, &new);
     Ok(())
-}
-
-/// The rows of stock that the ledger's events changed and that were there before.
-pub(super) fn changed_stock(ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
-    let new_stock = &ledger.touched().new_stock;
-    stock_where(ledger, |place| !new_stock.contains(place))
 }
 
 /// What a batch that makes `last` the log's end writes of stock that was there before. The piece is taken out of the step.
@@ -148,13 +155,6 @@ pub(super) fn push_step(asks: &mut Vec<Ask<'static>>, step: &mut Step, last: Pos
     if !step.gone.is_empty() {
         asks.push(ask!(DELETE_RECENT, step.gone.iter().copied().map(number).collect::<Vec<i64>>()));
     }
-}
-
-fn stock_where(ledger: &Ledger, is_wanted: impl Fn(&Place) -> bool) -> Result<Vec<(Place, StockRow)>> {
-    each(ledger.touched().stock.iter().filter(|place| is_wanted(place)), |place| {
-        let stock = &ledger.sku(&place.0)?.stock;
-        Some((place.clone(), stock.iter().find(|row| row.location == place.1)?.clone()))
-    })
 }
 
 fn push_rows(asks: &mut Vec<Ask<'static>>, sql: &'static str, rows: &[(Place, StockRow)]) {
@@ -203,7 +203,7 @@ pub(super) fn move_head(batch: &LogBatch, stamp: Uuid) -> Ask<'static> {
 }
 
 /// Moves the head to the end of a batch and leaves a stamp, if the tables are as the batch's plan knows them.
-pub(super) fn move_head_from(from: &State, batch: &LogBatch, stamp: Uuid) -> Ask<'static> {
+fn move_head_from(from: &State, batch: &LogBatch, stamp: Uuid) -> Ask<'static> {
     ask!(
         MOVE_HEAD_FROM,
         number(batch.last),
@@ -221,15 +221,10 @@ pub(super) fn stamp(stamp: Uuid) -> Ask<'static> {
 }
 
 /// Fails unless the stamp is that of a batch, which only that batch's own move leaves, and nothing is known of any of its
-/// commands: `ids` may be pending, of holds and outcomes some are surely new. Orders are not asked for: a second one under an
-/// id cannot be inserted.
-pub(super) fn nothing_known(
-    stamp: Uuid,
-    ids: Vec<Uuid>,
-    of_holds: Vec<Uuid>,
-    of_outcomes: Vec<Uuid>,
-) -> Ask<'static> {
-    ask!(NOTHING_KNOWN, stamp, ids, of_holds, of_outcomes)
+/// commands. Orders are not asked for: a second one under an id cannot be inserted.
+fn nothing_known(stamp: Uuid, unsure: Unsure) -> Ask<'static> {
+    let Unsure { pending, holds, outcomes } = unsure;
+    ask!(NOTHING_KNOWN, stamp, pending, holds, outcomes)
 }
 
 /// Appends a batch to the log.

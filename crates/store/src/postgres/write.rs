@@ -1,6 +1,6 @@
 //! The writing connection, and what it is for: deciding a batch in one transaction.
 //!
-//! One round trip for a batch that could be planned in memory ([`super::planner`]), two for any other: lock the head and
+//! One round trip for a batch that could be planned in memory ([`crate::planner`]), two for any other: lock the head and
 //! load; write and commit. The items and stock that a batch loaded stay in memory for the next one. They are true
 //! exactly as long as the log's head is where this writer left it, which each transaction finds out when it has locked
 //! the head.
@@ -21,15 +21,15 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::connection::{
-    Ask, Connection, State, ask, bytes, from_json, get, parsed, position, state_of, timestamp, within,
+    Ask, Connection, ask, bytes, from_json, get, parsed, position, state_of, timestamp, within,
 };
-use super::planner::{Foreseen, Found, Known, Planner};
 use super::pool::Pool;
 use super::target::Target;
-use super::touched::{append, changed_stock, move_head, push_remembered, push_step, push_touched, stamp};
+use super::touched::{append, move_head, push_remembered, push_step, push_touched, stamp};
 use crate::ids::KnownIds;
 use crate::plan::{self, Plan, Remembered};
-use crate::recent::{RecentStock, Step};
+use crate::planner::{self, Base, Foreseen, Found, Known, State};
+use crate::recent::{RecentStock, Step, changed_stock};
 use crate::{EXPIRE_PER_BATCH_MAX, Executed, Head, LogBatch, Result, StoreError};
 
 /// For one transaction, the wait for the head included, which the server ends after 10 s.
@@ -76,6 +76,9 @@ pub(super) const RECENT: &str = "SELECT last_position, changed FROM stock_recent
 const ROUND_EVENTS: usize = 50_000;
 /// For getting it into the table when the process ends.
 const LAST_ROUND_MAX: Duration = Duration::from_secs(3);
+
+/// Plans what is sent in one round trip.
+pub(super) type Planner = planner::Planner<Vec<Ask<'static>>>;
 
 /// Owner of the connection that decides.
 pub(super) struct Writer {
@@ -170,10 +173,10 @@ impl Lane {
         self.look_up(&mut planner, clock, &commands, LOOK_UP_MIN).await;
         match planner.take(clock, &commands)? {
             None => writer = self.writer.lock_owned().await,
-            Some(Foreseen { from, asks, executed, .. }) => {
+            Some(Foreseen { from, to_write, executed, .. }) => {
                 writer = Arc::clone(&self.writer).lock_owned().await;
                 drop(planner);
-                let holds = writer.write_foreseen(&asks).await;
+                let holds = writer.write_foreseen(&to_write).await;
                 if let Ok(true) = holds {
                     return Ok(executed);
                 }
@@ -270,7 +273,8 @@ async fn decide(
     let mut answers = answers.into_iter();
     let mut next = || answers.next().expect("each ask has its answer");
 
-    let State { head, stamp: found } = state_of(&next())?;
+    let found = state_of(&next())?;
+    let head = found.head.clone();
     let remembered = next().iter().map(remembered_of).collect::<Result<_>>()?;
     let (orders, holds, due) = (next(), next(), next());
     let next_due = next().first().map(|row| timestamp(row, 0)).transpose()?;
@@ -278,9 +282,9 @@ async fn decide(
     let mut known_ids = known_ids(clock, &next())?;
     known_ids.add(plan::outcome_keys(commands));
     let now = clock.max(head.decided_at);
-    let (ledger, recent) = match known {
-        Some(known) => known.at(&head, found, now),
-        None => (None, Some(recent_of(&head, &next())?)),
+    let Base { ledger, recent, .. } = match known {
+        Some(known) => known.at(&found, now),
+        None => Base { recent: Some(recent_of(&head, &next())?), ..Base::default() },
     };
     let is_stale = recent.is_none() || (!is_new && ledger.is_none());
     let mut ledger = ledger.unwrap_or_else(|| Ledger::new(now));
@@ -297,7 +301,7 @@ async fn decide(
         connection.simple("ROLLBACK").await?;
         return Ok((
             Executed { outcomes: plan.outcomes, committed: None },
-            Known::new(State { head, stamp: found }, ledger, recent, next_due, known_ids),
+            Known::new(found, ledger, recent, next_due, known_ids),
         ));
     }
     let Plan { events, outcomes, remember } = plan;
@@ -311,7 +315,7 @@ async fn decide(
     let committed = batch.as_ref().map(|batch| batch.committed(events));
     let state = match &batch {
         Some(batch) => State::after(batch),
-        None if remember.is_empty() => State { head, stamp: found },
+        None if remember.is_empty() => found,
         None => State { head, stamp: Uuid::new_v4() },
     };
     write(connection, &ledger, now, &remember, settled, state.stamp, batch.zip(step)).await?;
@@ -345,9 +349,9 @@ pub(super) async fn write(
 }
 
 async fn write_recent_stock(connection: &Connection, known: Known) -> Result<()> {
-    let State { head, stamp: found } = begin_at_head(connection).await?;
-    let (_, recent) = known.at(&head, found, head.decided_at);
-    let Some(mut recent) = recent.filter(RecentStock::has_pieces) else {
+    let found = begin_at_head(connection).await?;
+    let head = found.head.clone();
+    let Some(mut recent) = known.at(&found, head.decided_at).recent.filter(RecentStock::has_pieces) else {
         return connection.simple("ROLLBACK").await;
     };
     let mut asks = vec![stamp(Uuid::new_v4())];

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{Head, Result, StoreError};
 use checkpoint::Checkpoints;
-use write::Writer;
+use write::{Mind, Writer};
 
 pub use schema::VERSION as SCHEMA_VERSION;
 
@@ -58,6 +58,8 @@ pub struct Sqlite {
     path: PathBuf,
     writer: mpsc::Sender<Job<Writer>>,
     desk: Arc<Desk>,
+    /// Whoever writes what it knows of has it before the writer; who plans has it alone.
+    mind: Arc<tokio::sync::Mutex<Mind>>,
     readers: mpsc::Sender<Job<Connection>>,
 }
 
@@ -116,8 +118,6 @@ impl Sqlite {
                 }
             };
             let mut state = shared.take_turn().take().expect("it is open");
-            // Nothing is lost without; the next start reads what is recent.
-            drop(state.write_recent_stock());
             // The last connection to close empties the write-ahead log; only then is the caller told.
             checkpoints.stop(&mut state.connection);
             drop((state, write_jobs, stopped));
@@ -135,7 +135,7 @@ impl Sqlite {
                 drop((connection, jobs, stopped));
             })?;
         }
-        Ok(Self { path: path.to_owned(), writer, desk, readers })
+        Ok(Self { path: path.to_owned(), writer, desk, mind: Arc::default(), readers })
     }
 
     /// Runs `job` on this thread, if nobody writes or waits for it.
@@ -166,7 +166,18 @@ impl Sqlite {
         .await
     }
 
+    /// As [`Sqlite::write`], and returns when it is on its way.
+    async fn begin_write<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Writer) -> Result<R> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<R>>> {
+        begin(&self.writer, job).await
+    }
+
     async fn stop(&self) {
+        let mut mind = Arc::clone(&self.mind).lock_owned().await;
+        // Nothing is lost without; the next start reads what is recent.
+        drop(self.write(move |writer| writer.write_recent_stock(&mut mind)).await);
         for _ in 0..READERS {
             stop_one(&self.readers).await;
         }
@@ -193,10 +204,17 @@ async fn run<T: 'static, R: Send + 'static>(
     jobs: &mpsc::Sender<Job<T>>,
     job: impl FnOnce(&mut T) -> Result<R> + Send + 'static,
 ) -> Result<R> {
+    begin(jobs, job).await?.await.map_err(|_| closed())?
+}
+
+async fn begin<T: 'static, R: Send + 'static>(
+    jobs: &mpsc::Sender<Job<T>>,
+    job: impl FnOnce(&mut T) -> Result<R> + Send + 'static,
+) -> Result<oneshot::Receiver<Result<R>>> {
     let (answer, answered) = oneshot::channel();
     let job = Job::Run(Box::new(move |state: &mut T| drop(answer.send(job(state)))));
     jobs.send(job).await.map_err(|_| closed())?;
-    answered.await.map_err(|_| closed())?
+    Ok(answered)
 }
 
 async fn stop_one<T>(jobs: &mpsc::Sender<Job<T>>) {

@@ -8,9 +8,12 @@ use holdfast_domain::{Command, Movement, Position, Timestamp};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use uuid::Uuid;
 
-use super::write::{End, Json, Writer, append, remember, write_touched};
-use super::{Sqlite, all, checkpoint, first, from_json, number, position, read_head, text, timestamp};
+use super::write::{End, Json, Writer, append, next_due, remember, write_touched};
+use super::{
+    Sqlite, all, checkpoint, closed, first, from_json, number, position, read_head, text, timestamp,
+};
 use crate::columns::{ends, numbered};
+use crate::planner::Foreseen;
 use crate::{Executed, Head, Image, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
 
 /// The cursor of the movements projection.
@@ -19,7 +22,22 @@ pub(super) const MOVEMENTS_CURSOR: &str = "movements";
 #[async_trait]
 impl Store for Sqlite {
     async fn execute(&self, clock: Timestamp, commands: Arc<Vec<Command>>) -> Result<Executed> {
-        self.write(move |writer| writer.execute(clock, &commands)).await
+        let mut mind = Arc::clone(&self.mind).lock_owned().await;
+        if let Some(Foreseen { from, to_write, executed, .. }) = mind.take_plan(clock, &commands)? {
+            // On its way before anybody else may plan: batches are written in the order in which they were planned.
+            let written = self.begin_write(move |writer| writer.write_planned(&to_write)).await?;
+            drop(mind);
+            let holds = written.await.map_err(|_| closed())?;
+            if let Ok(true) = holds {
+                return Ok(executed);
+            }
+            mind = Arc::clone(&self.mind).lock_owned().await;
+            mind.planner.forget(from);
+            if !holds? {
+                mind.planner.be_careful();
+            }
+        }
+        self.write(move |writer| writer.execute(&mut mind, clock, &commands)).await
     }
 
     fn decides_here(&self) -> bool {
@@ -27,7 +45,19 @@ impl Store for Sqlite {
     }
 
     fn execute_here(&self, clock: Timestamp, commands: &[Command]) -> Option<Result<Executed>> {
-        self.write_here(|writer| writer.execute(clock, commands))
+        let mut mind = self.mind.try_lock().ok().filter(|mind| !mind.plans(commands))?;
+        self.write_here(|writer| writer.execute(&mut mind, clock, commands))
+    }
+
+    fn plans_ahead(&self) -> bool {
+        true
+    }
+
+    async fn foresee(&self, clock: Timestamp, commands: Arc<Vec<Command>>) {
+        // Not waited for: whoever has it may be a batch of this very caller, who is not asked for it meanwhile.
+        if let Ok(mut mind) = self.mind.try_lock() {
+            mind.foresee(clock, &commands);
+        }
     }
 
     async fn head(&self) -> Result<Head> {
@@ -35,11 +65,7 @@ impl Store for Sqlite {
     }
 
     async fn next_expiry(&self) -> Result<Option<Timestamp>> {
-        self.read(|connection| {
-            let sql = "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
-            first(connection, sql, [], |row| timestamp(row, 0))
-        })
-        .await
+        self.read(next_due).await
     }
 
     async fn add_pending(&self, pending: Vec<Pending>) -> Result<()> {
@@ -53,7 +79,12 @@ impl Store for Sqlite {
     }
 
     async fn remove_pending(&self, clock: Timestamp, id: Uuid) -> Result<()> {
-        self.write(move |writer| writer.remove_pending(clock, id)).await
+        let mut mind = Arc::clone(&self.mind).lock_owned().await;
+        self.write(move |writer| {
+            mind.forget();
+            writer.remove_pending(clock, id)
+        })
+        .await
     }
 
     async fn pending_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Pending>> {
@@ -116,11 +147,8 @@ impl Store for Sqlite {
     }
 
     async fn look_up_in(&self, image: Arc<dyn Image>) -> Result<()> {
-        self.write(move |writer| {
-            writer.look_up_in(image);
-            Ok(())
-        })
-        .await
+        self.mind.lock().await.look_up_in(image);
+        Ok(())
     }
 
     async fn make_room(&self) -> Result<()> {
@@ -136,28 +164,23 @@ impl Writer {
     /// Settles a pending command without deciding it by the rules: an order becomes `rejected` through the log,
     /// every other command gets the outcome `not_processable`.
     fn remove_pending(&mut self, clock: Timestamp, id: Uuid) -> Result<()> {
-        let moved = self.transaction(|connection| {
+        self.transaction(|connection| {
             let sql = "SELECT command, since FROM pending WHERE id = ?1";
             let Some(pending) = first(connection, sql, [id.as_bytes()], pending_of)? else {
-                return Ok((End::Nothing, None));
+                return Ok((End::Nothing, ()));
             };
-            let mut moved = None;
             if !is_decided(connection, id)? {
                 let head = read_head(connection)?;
                 let now = clock.max(head.decided_at);
                 let (ledger, plan) = plan::reject(&pending, head.position, now);
                 write_touched(connection, &ledger)?;
                 remember(connection, now, &plan.remember)?;
-                let committed = append(connection, LogBatch::after(&head, now, &plan.events), plan.events)?;
-                moved = committed.map(|committed| (head.position, committed.last));
+                append(connection, LogBatch::after(&head, now, &plan.events), plan.events)?;
             }
             connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?.execute([id.as_bytes()])?;
-            Ok((End::Commit, moved))
+            Ok((End::Commit, ()))
         })?;
-        self.forget_ids();
-        if let Some((from, to)) = moved {
-            self.moved_on(from, to);
-        }
+        self.wrote_otherwise();
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::contract::books::check_books;
+use crate::contract::planning::{Planning, PlanningLab};
 use crate::contract::settling::check_upgrade;
 use crate::contract::{Lab, answer, at, furnish, furnish_many, place, rejection, run, run_one};
 use crate::{Database, Image, Snapshot, Store, StoreError};
@@ -52,7 +53,36 @@ impl Lab for Folder {
     }
 }
 
+#[async_trait]
+impl PlanningLab for Folder {
+    type Inside = Sqlite;
+
+    async fn inside(&self) -> (Arc<Sqlite>, Database) {
+        let (sqlite, database) = self.open_inside().await;
+        sqlite.mind.lock().await.ahead_min = 1;
+        (sqlite, database)
+    }
+
+    async fn pieces(&self) -> i64 {
+        let connection = Connection::open(self.file()).expect("opened");
+        connection.query_row("SELECT count(*) FROM stock_recent", [], |row| row.get(0)).expect("read")
+    }
+}
+
+#[async_trait]
+impl Planning for Sqlite {
+    async fn has_foreseen(&self) -> bool {
+        self.mind.lock().await.planner.has_foreseen()
+    }
+
+    async fn look_around(&self, database: &Database) {
+        let snapshot = database.reads.snapshot().await.expect("read");
+        self.look_up_in(Arc::new(Counted::new(snapshot))).await.expect("told");
+    }
+}
+
 crate::contract_tests!(Folder::new());
+crate::planning_tests!(Folder::new());
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
@@ -283,6 +313,12 @@ struct Counted {
     found: AtomicUsize,
 }
 
+impl Counted {
+    fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot: Mutex::new(snapshot), found: AtomicUsize::new(0) }
+    }
+}
+
 impl Image for Counted {
     fn position(&self) -> Position {
         self.snapshot.lock().expect("whole").position
@@ -305,7 +341,7 @@ async fn an_image_is_looked_at_only_while_it_is_surely_true() {
 
     let (database, other) = (folder.open().await, folder.open().await);
     let snapshot = database.reads.snapshot().await.expect("read");
-    let image = Arc::new(Counted { snapshot: Mutex::new(snapshot), found: AtomicUsize::new(0) });
+    let image = Arc::new(Counted::new(snapshot));
     database.store.look_up_in(image.clone()).await.expect("told");
     let found = || image.found.load(Ordering::Relaxed);
     for turn in 0..2 {

@@ -1,9 +1,12 @@
 //! The writing connection, and what it is for: deciding a batch in one transaction.
 //!
 //! The items and stock that a batch loaded stay in memory for the next one, and so does the stock that is not in its
-//! table yet. They are true exactly as long as the log's head is where this writer left it, which each transaction
+//! table yet ([`Mind`]). They are true exactly as long as the tables are as this writer left them, which each transaction
 //! checks first. What is not in memory has not changed since the ledger there was new: an image of items and stock that
 //! has seen the log up to then is as true as the tables, and nearer.
+//!
+//! A large batch of orders is planned in memory by whoever brings it ([`crate::planner`]), while the one before it is written,
+//! and then written without a question but for the proof.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -17,33 +20,55 @@ use uuid::Uuid;
 
 use super::settle::is_decided;
 use super::stock;
-use super::{all, bytes, first, from_json, id, number, read_head, text};
+use super::{all, bytes, first, from_json, id, number, read_head, text, timestamp};
 use crate::columns::order_json;
 use crate::ids::KnownIds;
-use crate::plan::{self, Kept, Plan, Remembered};
-use crate::recent::RecentStock;
-use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Head, Image, LogBatch, Place, Result, StoreError};
+use crate::plan::{self, Plan, Remembered};
+use crate::planner::{Base, Decided, Foreseen, Form, Known, Planner, State, Unsure};
+use crate::recent::{RecentStock, Step, changed_stock, rows_of};
+use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Image, LogBatch, Result, StoreError};
 
 /// From so many events on a second thread is worth what it takes to start one.
 const BESIDE_EVENTS_MIN: usize = 256;
 /// From so many items on that are not at hand.
 const BESIDE_ITEMS_MIN: usize = 256;
+/// From so many orders on a batch is planned by whoever brings it and written on the writer's thread: what it takes to hand it
+/// over is little beside what is won.
+const AHEAD_COMMANDS_MIN: usize = 256;
+
+/// What the last batch left in memory, and what the next one is planned with.
+pub(super) struct Mind {
+    pub(super) planner: Planner<Batch>,
+    /// Commands of a batch that is planned, at least.
+    pub(super) ahead_min: usize,
+    /// Where the log ended when the ledger that is kept was new: whatever changed since is in that ledger.
+    began: Position,
+    image: Option<Arc<dyn Image>>,
+}
+
+/// A planned batch: everything between BEGIN and COMMIT.
+pub(super) struct Batch {
+    from: State,
+    /// What it leaves.
+    stamp: Uuid,
+    unsure: Unsure,
+    orders: Vec<Arc<Order>>,
+    step: Step,
+    remember: Vec<Remembered>,
+    log: LogBatch,
+}
 
 /// Owner of the only writing connection.
 pub(super) struct Writer {
     pub(super) connection: Connection,
-    kept: Option<Kept>,
-    /// Where the log ended when the ledger that is kept was new: whatever changed since is in that ledger.
-    began: Position,
-    recent: Option<RecentStock>,
-    image: Option<Arc<dyn Image>>,
-    ids: Option<Ids>,
+    stamps: Stamps,
 }
 
-/// The ids of orders, holds and outcomes that are known, as long as no other process commits anything.
-struct Ids {
-    data_version: i64,
-    known: KnownIds,
+/// Tells the states of the tables apart for this process alone: by what it wrote itself, and by whether another one has
+/// committed anything.
+struct Stamps {
+    data_version: Option<i64>,
+    stamp: Uuid,
 }
 
 /// Whether a transaction has something to keep.
@@ -53,13 +78,94 @@ pub(super) enum End {
     Nothing,
 }
 
-impl Writer {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, kept: None, began: Position(0), recent: None, image: None, ids: None }
+impl Default for Mind {
+    fn default() -> Self {
+        Self { planner: Planner::default(), ahead_min: AHEAD_COMMANDS_MIN, began: Position(0), image: None }
+    }
+}
+
+impl Mind {
+    /// Whether whoever brings these plans them.
+    pub(super) fn plans(&self, commands: &[Command]) -> bool {
+        commands.len() >= self.ahead_min
     }
 
     pub(super) fn look_up_in(&mut self, image: Arc<dyn Image>) {
         self.image = Some(image);
+    }
+
+    /// Something was written outside of a batch.
+    pub(super) fn forget(&mut self) {
+        self.planner.drop_foreseen();
+        drop(self.planner.take_known());
+    }
+
+    /// The plan of a batch whose turn it is, if it is large and could be made.
+    pub(super) fn take_plan(
+        &mut self,
+        clock: Timestamp,
+        commands: &Arc<Vec<Command>>,
+    ) -> Result<Option<Foreseen<Batch>>> {
+        if !self.plans(commands) {
+            return Ok(None);
+        }
+        self.look_up(clock, commands);
+        self.planner.take(clock, commands)
+    }
+
+    /// Plans a batch that will follow all that were begun, if it is large and that can be.
+    pub(super) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
+        if self.plans(commands) {
+            self.look_up(clock, commands);
+            self.planner.foresee(clock, commands);
+        }
+    }
+
+    /// Puts at hand what is missing for planning these, as far as the image has it.
+    fn look_up(&mut self, clock: Timestamp, commands: &[Command]) {
+        let missing = self.planner.missing(clock, commands);
+        if let Some(image) = self.true_image() {
+            let found = look_at(image, &missing.iter().collect::<Vec<_>>());
+            let found = missing.into_iter().zip(found).filter_map(|(sku, state)| Some((sku, state?)));
+            self.planner.put(found.collect::<Vec<_>>());
+        }
+    }
+
+    /// The image, if it is true of all that is not in the ledger.
+    fn true_image(&self) -> Option<&dyn Image> {
+        self.image.as_deref().filter(|image| image.position() >= self.began)
+    }
+}
+
+impl Form for Batch {
+    fn of(decided: Decided<'_>) -> Result<Self> {
+        let Decided { from, stamp, ledger, unsure, step, remember, batch } = decided;
+        if !ledger.touched().is_of_orders() {
+            return Err(StoreError::Other("a batch that was planned changes more than orders do".to_owned()));
+        }
+        let orders: Vec<Arc<Order>> = ledger.new_orders().collect();
+        for order in &orders {
+            order_json(order)?;
+        }
+        let step = Step { piece: step.piece.take(), rows: step.rows.clone(), gone: step.gone.clone() };
+        Ok(Self { from: from.clone(), stamp, unsure, orders, step, remember, log: batch })
+    }
+}
+
+impl Stamps {
+    fn state(&mut self, connection: &Connection) -> Result<State> {
+        let data_version: i64 =
+            connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.data_version.replace(data_version) != Some(data_version) {
+            self.stamp = Uuid::new_v4();
+        }
+        Ok(State { head: read_head(connection)?, stamp: self.stamp })
+    }
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, stamps: Stamps { data_version: None, stamp: Uuid::new_v4() } }
     }
 
     /// One transaction around `body`: the writer's lock is taken first, and any error undoes everything.
@@ -68,48 +174,70 @@ impl Writer {
     }
 
     /// Decides and records a batch.
-    pub(super) fn execute(&mut self, clock: Timestamp, commands: &[Command]) -> Result<Executed> {
-        let Self { connection, kept: last_kept, began, recent: last_recent, image, ids: last_ids } = self;
-        let (executed, kept, recent, mut ids) = transaction(connection, |connection| {
-            let head = read_head(connection)?;
+    pub(super) fn execute(
+        &mut self,
+        mind: &mut Mind,
+        clock: Timestamp,
+        commands: &[Command],
+    ) -> Result<Executed> {
+        mind.planner.drop_foreseen();
+        // Taken out, so that any error leaves nothing behind.
+        let known = mind.planner.take_known();
+        let Self { connection, stamps } = self;
+        let (executed, known) = transaction(connection, |connection| {
+            let found = stamps.state(connection)?;
+            let head = &found.head;
             let now = clock.max(head.decided_at);
-            // Taken out, so that any error leaves nothing behind.
-            let (mut recent, is_alone) = recent_stock(connection, last_recent.take(), &head)?;
-            let ids = known_ids(connection, last_ids.take(), now)?;
-            let mut ledger = match last_kept.take().and_then(|kept| kept.at(&head, now)) {
+            let is_first = known.is_none();
+            let Base { ledger, recent, ids } = known.map(|known| known.at(&found, now)).unwrap_or_default();
+            // Whether this process is the only one that writes, as far as it knows.
+            let is_alone = is_first || recent.is_some();
+            let mut recent = match recent {
+                Some(recent) => recent,
+                None => stock::read_recent(connection, head.position)?,
+            };
+            let mut ids = match ids.filter(|ids| !ids.is_old(now)) {
+                Some(ids) => ids,
+                None => known_ids(connection, now)?,
+            };
+            let mut ledger = match ledger {
                 Some(ledger) => ledger,
                 None => {
-                    *began = head.position;
+                    mind.began = head.position;
                     new_ledger(connection, now)?
                 }
             };
-            let image = image.as_deref().filter(|image| image.position() >= *began);
-            let shelves = Shelves { connection, recent: &recent, image };
-            load(&shelves, &ids.known, &mut ledger, commands)?;
+            load(
+                &Shelves { connection, recent: &recent, image: mind.true_image() },
+                &ids,
+                &mut ledger,
+                commands,
+            )?;
             let mut outcome_keys = plan::outcome_keys(commands);
-            outcome_keys.retain(|key| !is_new(connection, &ids.known, *key));
-            let known = load_outcomes(connection, &outcome_keys)?;
-            let plan = plan::plan(&mut ledger, head.position, commands, known);
+            outcome_keys.retain(|key| !is_new(connection, &ids, *key));
+            let remembered = load_outcomes(connection, &outcome_keys)?;
+            let next_due = next_due(connection)?;
+            let plan = plan::plan(&mut ledger, head.position, commands, remembered);
+            ids.add(plan::outcome_keys(commands));
             let settles = settle_pending(connection, commands)?;
             if plan.events.is_empty() && plan.remember.is_empty() && !settles {
-                let kept = Kept { head: head.position, ledger };
-                return Ok((
-                    End::Nothing,
-                    (Executed { outcomes: plan.outcomes, committed: None }, kept, recent, ids),
-                ));
+                let executed = Executed { outcomes: plan.outcomes, committed: None };
+                return Ok((End::Nothing, (executed, Known::new(found, ledger, recent, next_due, ids))));
             }
             let Plan { events, outcomes, remember: to_remember } = plan;
             let last = head.position.plus(events.len());
             let batch = beside(
                 events.len(),
                 || {
-                    let new_orders = ledger.touched().new_orders.iter();
                     // Trouble shows itself when they are asked for.
-                    new_orders.filter_map(|id| ledger.order(*id)).for_each(|order| drop(order.to_json()));
-                    LogBatch::after(&head, now, &events)
+                    ledger.new_orders().for_each(|order| drop(order.to_json()));
+                    LogBatch::after(head, now, &events)
                 },
                 || {
-                    let changed = write_new_stock(connection, &ledger)?;
+                    for ((sku, _), row) in rows_of(&ledger, &ledger.touched().new_stock)? {
+                        stock::insert(connection, &sku, &row)?;
+                    }
+                    let changed = changed_stock(&ledger)?;
                     let step = if is_alone {
                         recent.change(changed, last, events.len())?
                     } else {
@@ -120,42 +248,61 @@ impl Writer {
                     remember(connection, now, &to_remember)
                 },
             )?;
+            let state = match &batch {
+                Some(batch) => State::after(batch),
+                None => State { head: head.clone(), stamp: Uuid::new_v4() },
+            };
             let committed = append(connection, batch, events)?;
-            Ok((End::Commit, (Executed { outcomes, committed }, Kept { head: last, ledger }, recent, ids)))
+            let known = Known::new(state, ledger, recent, next_due, ids);
+            Ok((End::Commit, (Executed { outcomes, committed }, known)))
         })?;
-        ids.known.add(plan::outcome_keys(commands));
-        self.kept = Some(kept);
-        self.recent = Some(recent);
-        self.ids = Some(ids);
+        self.stamps.stamp = known.stamp();
+        mind.planner.put_back(known);
         Ok(executed)
     }
 
-    /// Writes the rows of stock that are recent into their table.
-    pub(super) fn write_recent_stock(&mut self) -> Result<()> {
-        let Some(mut recent) = self.recent.take() else { return Ok(()) };
-        self.transaction(|connection| {
-            let head = read_head(connection)?.position;
-            // What another process has written since is newer.
-            if recent.rows().next().is_none() || head != recent.at() {
-                return Ok((End::Nothing, ()));
+    /// Writes a batch that was planned, if the plan still holds; else nothing has happened.
+    pub(super) fn write_planned(&mut self, batch: &Batch) -> Result<bool> {
+        let Self { connection, stamps } = self;
+        let holds = transaction(connection, |connection| {
+            let Batch { from, unsure, orders, step, remember: to_remember, log, .. } = batch;
+            if stamps.state(connection)? != *from || knows_any(connection, unsure)? {
+                return Ok((End::Nothing, false));
             }
-            stock::write(connection, &recent.change_all(Vec::new(), head), head)?;
-            Ok((End::Commit, ()))
-        })
-    }
-
-    /// An order or an outcome was written outside of a batch.
-    pub(super) fn forget_ids(&mut self) {
-        self.ids = None;
-    }
-
-    /// The log's head was moved by events that are not about stock.
-    pub(super) fn moved_on(&mut self, from: Position, to: Position) {
-        self.kept = None;
-        self.recent = self.recent.take().filter(|recent| recent.at() == from);
-        if let Some(recent) = &mut self.recent {
-            recent.moved_on(to);
+            stock::write(connection, step, log.last)?;
+            insert_orders(connection, orders.iter().map(|order| Ok(order.as_ref())))?;
+            remember(connection, log.decided_at, to_remember)?;
+            append_batch(connection, log)?;
+            Ok((End::Commit, true))
+        })?;
+        if holds {
+            self.stamps.stamp = batch.stamp;
         }
+        Ok(holds)
+    }
+
+    /// Writes the rows of stock that are recent into their table, if nobody has written since.
+    pub(super) fn write_recent_stock(&mut self, mind: &mut Mind) -> Result<()> {
+        mind.planner.drop_foreseen();
+        let Some(known) = mind.planner.take_known() else { return Ok(()) };
+        let Self { connection, stamps } = self;
+        transaction(connection, |connection| {
+            let found = stamps.state(connection)?;
+            let position = found.head.position;
+            let recent = known.at(&found, found.head.decided_at).recent;
+            let Some(mut recent) = recent.filter(|recent| recent.rows().next().is_some()) else {
+                return Ok((End::Nothing, ()));
+            };
+            stock::write(connection, &recent.change_all(Vec::new(), position), position)?;
+            Ok((End::Commit, ()))
+        })?;
+        self.wrote_otherwise();
+        Ok(())
+    }
+
+    /// The log, an outcome or a row of stock was written outside of a batch.
+    pub(super) fn wrote_otherwise(&mut self) {
+        self.stamps.stamp = Uuid::new_v4();
     }
 }
 
@@ -193,29 +340,8 @@ fn transaction<R>(connection: &Connection, body: impl FnOnce(&Connection) -> Res
     done
 }
 
-/// What was recent after the last batch if that is still true, else as it was written; and whether this process is the
-/// only one that writes, as far as it knows.
-fn recent_stock(
-    connection: &Connection,
-    last: Option<RecentStock>,
-    head: &Head,
-) -> Result<(RecentStock, bool)> {
-    match last {
-        Some(recent) if recent.at() == head.position => Ok((recent, true)),
-        other => Ok((stock::read_recent(connection, head.position)?, other.is_none())),
-    }
-}
-
-/// The ids that were known after the last batch, if they are still all that there are, else anew.
-fn known_ids(connection: &Connection, last: Option<Ids>, now: Timestamp) -> Result<Ids> {
-    let data_version =
-        connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get::<_, i64>(0))?;
-    if let Some(ids) = last
-        && ids.data_version == data_version
-        && !ids.known.is_old(now)
-    {
-        return Ok(ids);
-    }
+/// What ids are known, from the tables.
+fn known_ids(connection: &Connection, now: Timestamp) -> Result<KnownIds> {
     let highest = [
         "SELECT id FROM orders WHERE id < ?1 ORDER BY id DESC LIMIT 1",
         "SELECT id FROM holds WHERE id < ?1 ORDER BY id DESC LIMIT 1",
@@ -224,7 +350,13 @@ fn known_ids(connection: &Connection, last: Option<Ids>, now: Timestamp) -> Resu
     .into_iter()
     .map(|sql| first(connection, sql, [KnownIds::ceiling(now).as_bytes()], |row| id(row, 0)))
     .collect::<Result<Vec<_>>>()?;
-    Ok(Ids { data_version, known: KnownIds::new(now, highest.into_iter().flatten()) })
+    Ok(KnownIds::new(now, highest.into_iter().flatten()))
+}
+
+/// When the first hold is due.
+pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>> {
+    let sql = "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
+    first(connection, sql, [], |row| timestamp(row, 0))
 }
 
 fn is_new(connection: &Connection, ids: &KnownIds, id: Uuid) -> bool {
@@ -322,26 +454,14 @@ struct Shelves<'a> {
 impl Shelves<'_> {
     fn load_skus(&self, ledger: &mut Ledger, skus: &HashSet<Sku>) -> Result<()> {
         let missing: Vec<&Sku> = skus.iter().filter(|sku| !ledger.has_sku(sku)).collect();
-        for (sku, state) in missing.iter().zip(self.look_at_image(&missing)) {
+        let of_image = match self.image {
+            Some(image) => look_at(image, &missing),
+            None => vec![None; missing.len()],
+        };
+        for (sku, state) in missing.iter().zip(of_image) {
             ledger.put_sku((*sku).clone(), self.find(sku, state)?);
         }
         Ok(())
-    }
-
-    /// What the image says of these: it is not in any cache, and of many one half is waited for on another thread.
-    fn look_at_image(&self, skus: &[&Sku]) -> Vec<Option<SkuState>> {
-        let Some(image) = self.image else { return vec![None; skus.len()] };
-        let look = |skus: &[&Sku]| skus.iter().map(|sku| image.sku(sku)).collect::<Vec<_>>();
-        if skus.len() < BESIDE_ITEMS_MIN {
-            return look(skus);
-        }
-        let (here, there) = skus.split_at(skus.len() / 2);
-        thread::scope(|scope| {
-            let there = scope.spawn(|| look(there));
-            let mut found = look(here);
-            found.extend(there.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            found
-        })
     }
 
     fn find(&self, sku: &Sku, of_image: Option<SkuState>) -> Result<Option<SkuState>> {
@@ -361,6 +481,21 @@ impl Shelves<'_> {
         self.recent.correct(sku, &mut stock);
         Ok(Some(SkuState { item: Arc::new(item), stock }))
     }
+}
+
+/// What an image says of these: it is not in any cache, and of many one half is waited for on another thread.
+fn look_at(image: &dyn Image, skus: &[&Sku]) -> Vec<Option<SkuState>> {
+    let look = |skus: &[&Sku]| skus.iter().map(|sku| image.sku(sku)).collect::<Vec<_>>();
+    if skus.len() < BESIDE_ITEMS_MIN {
+        return look(skus);
+    }
+    let (here, there) = skus.split_at(skus.len() / 2);
+    thread::scope(|scope| {
+        let there = scope.spawn(|| look(there));
+        let mut found = look(here);
+        found.extend(there.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        found
+    })
 }
 
 /// From the eight columns of a stock row, the first of which (`location`) is column `from`.
@@ -397,13 +532,35 @@ pub(super) fn load_outcomes(connection: &Connection, keys: &[Uuid]) -> Result<Ve
     Ok(known)
 }
 
-/// Forgets that these commands were pending; says whether any was. Nearly always the table is empty.
+/// Nearly always none is.
+fn is_any_pending(connection: &Connection) -> Result<bool> {
+    let mut any = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM pending)")?;
+    Ok(any.query_row([], |row| row.get(0))?)
+}
+
+/// Whether anything is known of a command that was taken for new, or is pending.
+fn knows_any(connection: &Connection, unsure: &Unsure) -> Result<bool> {
+    // Those that may be orders or holds may have an outcome, too.
+    for id in &unsure.outcomes {
+        if is_decided(connection, *id)? {
+            return Ok(true);
+        }
+    }
+    if is_any_pending(connection)? {
+        let mut pending = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM pending WHERE id = ?1)")?;
+        for id in &unsure.pending {
+            if pending.query_row([id.as_bytes()], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets that these commands were pending; says whether any was.
 fn settle_pending(connection: &Connection, commands: &[Command]) -> Result<bool> {
-    let any: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM pending)")?
-        .query_row([], |row| row.get(0))?;
     let mut settled = 0;
-    if any {
+    if is_any_pending(connection)? {
         let mut statement = connection.prepare_cached("DELETE FROM pending WHERE id = ?1")?;
         for command in commands {
             settled += statement.execute([command.id.as_bytes()])?;
@@ -418,20 +575,7 @@ pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<
     let mut json = Json::default();
     write_catalogue(connection, ledger, &mut json)?;
 
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO orders (position, id, status, customer, body, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for order in touched.new_orders.iter().map(|id| written(ledger.order(*id), id)) {
-        let order = order?;
-        insert.execute(params![
-            number(order.position),
-            order.id.as_bytes(),
-            order.status.as_str(),
-            order.customer.as_ref().map(|customer| customer.as_str()),
-            order_json(order)?,
-            order.fingerprint.0,
-        ])?;
-    }
+    insert_orders(connection, touched.new_orders.iter().map(|id| written(ledger.order(*id), id)))?;
     let mut update =
         connection.prepare_cached("UPDATE orders SET status = ?2, body = ?3 WHERE position = ?1")?;
     for order in touched.changed_orders.iter().map(|id| written(ledger.order(*id), id)) {
@@ -465,6 +609,24 @@ pub(super) fn write_touched(connection: &Connection, ledger: &Ledger) -> Result<
     Ok(())
 }
 
+fn insert_orders<'a>(connection: &Connection, orders: impl Iterator<Item = Result<&'a Order>>) -> Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO orders (position, id, status, customer, body, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for order in orders {
+        let order = order?;
+        insert.execute(params![
+            number(order.position),
+            order.id.as_bytes(),
+            order.status.as_str(),
+            order.customer.as_ref().map(|customer| customer.as_str()),
+            order_json(order)?,
+            order.fingerprint.0,
+        ])?;
+    }
+    Ok(())
+}
+
 fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) -> Result<()> {
     let touched = ledger.touched();
     let mut put = connection.prepare_cached(
@@ -487,23 +649,6 @@ fn write_catalogue(connection: &Connection, ledger: &Ledger, json: &mut Json) ->
         put.execute(params![sku.as_str(), json.of(item.as_ref())?, item.version as i64, archived])?;
     }
     Ok(())
-}
-
-/// Writes the rows of stock that are new, and returns those that changed.
-fn write_new_stock(connection: &Connection, ledger: &Ledger) -> Result<Vec<(Place, StockRow)>> {
-    let touched = ledger.touched();
-    let mut changed = Vec::with_capacity(touched.stock.len() - touched.new_stock.len());
-    for place in &touched.stock {
-        let (sku, location) = place;
-        let stock = &written(ledger.sku(sku), sku)?.stock;
-        let row = written(stock.iter().find(|row| row.location == *location), location)?;
-        if touched.new_stock.contains(place) {
-            stock::insert(connection, sku, row)?;
-        } else {
-            changed.push((place.clone(), row.clone()));
-        }
-    }
-    Ok(changed)
 }
 
 /// What was touched is in the ledger.
@@ -538,6 +683,11 @@ pub(super) fn append(
     events: Vec<Recorded>,
 ) -> Result<Option<Committed>> {
     let Some(batch) = batch else { return Ok(None) };
+    append_batch(connection, &batch)?;
+    Ok(Some(batch.committed(events)))
+}
+
+fn append_batch(connection: &Connection, batch: &LogBatch) -> Result<()> {
     let last = number(batch.last);
     connection
         .prepare_cached(
@@ -547,7 +697,7 @@ pub(super) fn append(
     connection
         .prepare_cached("UPDATE log_head SET position = ?1, decided_at = ?2, hash = ?3 WHERE id = 1")?
         .execute(params![last, batch.decided_at.0, batch.hash])?;
-    Ok(Some(batch.committed(events)))
+    Ok(())
 }
 
 /// One buffer for the JSON of many rows.

@@ -14,6 +14,7 @@ use holdfast_testbed as testbed;
 use super::Postgres;
 use crate::Database;
 use crate::contract::Lab;
+use crate::contract::planning::{Planning, PlanningLab};
 use crate::contract::settling::check_upgrade;
 
 /// A database of its own on the server that these tests share. Without PostgreSQL they fail, and say how to install it.
@@ -43,6 +44,31 @@ impl Lab for Server {
     async fn sql(&self, statement: &str) -> Result<(), String> {
         self.server.sql(&self.url, statement).await.map(drop).map_err(|error| error.to_string())
     }
+}
+
+#[async_trait]
+impl PlanningLab for Server {
+    type Inside = Postgres;
+
+    async fn inside(&self) -> (Arc<Postgres>, Database) {
+        inside(&self.url).await
+    }
+
+    async fn pieces(&self) -> i64 {
+        let pieces =
+            self.server.sql(&self.url, "SELECT count(*) FROM stock_recent").await.expect("it is read");
+        pieces.trim().parse().expect("a number")
+    }
+}
+
+#[async_trait]
+impl Planning for Postgres {
+    async fn has_foreseen(&self) -> bool {
+        self.lane.planner.lock().await.has_foreseen()
+    }
+
+    /// It looks up what it needs.
+    async fn look_around(&self, _database: &Database) {}
 }
 
 /// A database with its inside in reach.

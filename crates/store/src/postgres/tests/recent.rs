@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use holdfast_domain::Command;
 
-use super::foreseen::{begin, is_planned};
 use super::{Server, inside};
 use crate::contract::books::check_books;
+use crate::contract::planning::{begin, is_planned};
 use crate::contract::{Lab, answer, at, furnish, furnish_many, place, receive, rejection, run, run_one};
 use crate::postgres::Postgres;
 use crate::postgres::target::{Target, Wanted};
@@ -14,8 +14,6 @@ use crate::postgres::write::begin_at_head;
 use crate::{Database, Store};
 
 const ITEMS: usize = 500;
-/// Of these, what chance orders.
-const WANTED: usize = 200;
 
 /// A shop of many items, and what the first of its writers has inside.
 async fn shop() -> (Server, Database, Arc<Postgres>) {
@@ -141,95 +139,11 @@ async fn a_row_that_gets_into_the_table_while_it_is_looked_up_counts_as_it_is_no
     let mut executing = Box::pin(postgres.execute(at(5), first));
     begin(&mut executing).await;
     let second = Arc::new(one_of_each(1..ITEMS, 101));
-    assert!(is_planned(&postgres, &second).await);
+    assert!(is_planned(postgres.as_ref(), &second).await);
     held_up.simple("ROLLBACK").await.expect("the head is free");
     answer(&executing.await.expect("it is executed").outcomes[0]);
     for outcome in postgres.execute(at(5), second).await.expect("it is executed").outcomes {
         assert_eq!(rejection(&outcome).code(), "insufficient_stock", "100 of each are left");
     }
     check_books(&database).await;
-}
-
-/// Numbers that look like chance and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-
-    fn orders(&mut self) -> Vec<Command> {
-        let count = [1, 3, 40, 90, 150][self.below(5)];
-        (0..count).map(|_| place(&format!("SKU-{}", self.below(WANTED)), 1 + self.below(60) as i64)).collect()
-    }
-}
-
-#[tokio::test]
-async fn whatever_happens_in_whatever_order_the_books_are_right() {
-    for seed in 1..=3 {
-        let mut dice = Dice(seed);
-        let (lab, database, postgres) = shop().await;
-        let mut other = lab.open().await;
-        let mut earlier = vec![place("SKU-1", 1)];
-        for step in 0..120 {
-            match dice.below(12) {
-                0..6 => {
-                    // One batch after the other, the second planned while the first is written.
-                    let (first, second) = (Arc::new(dice.orders()), Arc::new(dice.orders()));
-                    earlier.extend(first.first().cloned());
-                    let mut executing = Box::pin(postgres.execute(at(step), first));
-                    begin(&mut executing).await;
-                    postgres.foresee(at(step), second.clone()).await;
-                    executing.await.expect("it is executed");
-                    if dice.below(4) > 0 {
-                        postgres.execute(at(step), second).await.expect("it is executed");
-                    }
-                }
-                6 => {
-                    // A plan that does not hold, with another one behind it.
-                    let mut first = dice.orders();
-                    first.push(earlier[dice.below(earlier.len())].clone());
-                    let second = Arc::new(dice.orders());
-                    let mut executing = Box::pin(postgres.execute(at(step), Arc::new(first)));
-                    begin(&mut executing).await;
-                    postgres.foresee(at(step), second.clone()).await;
-                    executing.await.expect("it is executed");
-                    postgres.execute(at(step), second).await.expect("it is executed");
-                }
-                7 => {
-                    let number = dice.below(WANTED);
-                    let receive = receive(&format!("SKU-{number}"), 200);
-                    postgres.execute(at(step), Arc::new(vec![receive])).await.expect("it is executed");
-                }
-                8 => drop(run(&other, step, dice.orders()).await),
-                9 => drop(run_one(&other, step, &receive(&format!("SKU-{}", dice.below(WANTED)), 200)).await),
-                10 => {
-                    // A process ends, in an orderly way or not, and another one begins.
-                    if dice.below(2) == 0 {
-                        other.store.close().await;
-                    }
-                    other = lab.open().await;
-                }
-                _ => {
-                    // What a plan counts with is written by somebody else.
-                    let planned = Arc::new(dice.orders());
-                    postgres.foresee(at(step), planned.clone()).await;
-                    run(&other, step, dice.orders()).await;
-                    postgres.execute(at(step), planned).await.expect("it is executed");
-                }
-            }
-            if step % 20 == 0 {
-                check_books(&database).await;
-            }
-        }
-        check_books(&database).await;
-        let snapshot = database.reads.snapshot().await.expect("it is read");
-        let sold_out = snapshot.skus.iter().filter(|state| state.available() < 60).count();
-        assert!(sold_out > 20, "orders came to the end of the stock: {sold_out}");
-        answer(&run_one(&database, 200, &receive("SKU-0", 1)).await);
-        database.store.close().await;
-        assert_eq!(one(&lab, PIECES).await, 0);
-        check_books(&lab.open().await).await;
-    }
 }
