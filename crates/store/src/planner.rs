@@ -6,10 +6,10 @@
 //! surely new there ([`KnownIds`]). Where the proof fails, nothing has happened, and the batch is decided with everything
 //! looked up first.
 //!
-//! In PostgreSQL items that are not at hand are looked up beside the writer, also while it writes ([`Found`]); SQLite's writer
-//! takes them from an image that is true ([`Planner::put`]). What is not in memory has
-//! not changed since what is there was true, or the batch that changed it would have left it there; so it may be read at
-//! any head that was passed on the way from there, and at no other. Rows of stock that were recent then ([`RecentStock`]) are
+//! In PostgreSQL items that are not at hand are looked up beside the writer, also while it writes ([`Found`]); over SQLite they
+//! are taken from an image ([`Planner::put`]). What is not in memory has not changed since what is there was true, or the batch
+//! that changed it would have left it there; so it may be read at any head that was passed on the way from there, and at no
+//! other. Rows of stock that were recent then ([`RecentStock`]) are
 //! put right: those that still are, and those that have got into their table since.
 //!
 //! What is recent is known without the items too: where a batch was planned and not written, its step is taken back. It is
@@ -256,11 +256,13 @@ impl<F: Form> Planner<F> {
         }
     }
 
-    /// Puts items at hand that are true of the state that is known, or at least of all that is not at hand.
+    /// Puts items at hand as an image has them that is true of all that is not. It may be further than what is known, if
+    /// somebody else writes, too: then the proof fails, but the rules first want to know all locations.
     pub(crate) fn put(&mut self, found: impl IntoIterator<Item = (Sku, SkuState)>) {
         let Some(Known { kept: Some(kept), .. }) = &mut self.known else { return };
         for (sku, state) in found {
-            if !kept.ledger.has_sku(&sku) {
+            let is_of_here = state.stock.iter().all(|row| kept.ledger.location(&row.location).is_some());
+            if is_of_here && !kept.ledger.has_sku(&sku) {
                 kept.ledger.put_sku(sku, Some(state));
             }
         }

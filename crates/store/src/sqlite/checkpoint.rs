@@ -50,8 +50,15 @@ impl Checkpoints {
         let body = move || {
             while taken.recv().is_ok() {
                 // What cannot be copied now, for a full disk or a busy reader, is copied another time.
-                if let Err(error) = copy(&connection, &file) {
+                if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
                     tracing::debug!(%error, "the write-ahead log could not be copied");
+                }
+                // SQLite leaves this to a checkpoint that comes to the end of the log, which is the writer's, and would take
+                // as long as all pages before it.
+                if let Err(error) = file.sync_data() {
+                    // A disk says so once, and may have lost what it was given. The state stays as it is: nobody copies any more.
+                    tracing::error!(%error, "the database did not get onto the disk; its write-ahead log is kept and grows");
+                    break;
                 }
                 state.store(COPIED, Ordering::Release);
             }
@@ -75,14 +82,7 @@ impl Checkpoints {
     }
 }
 
-/// Copies what is there, and sees it onto the disk: SQLite leaves that to a checkpoint that comes to the end of the log, which
-/// is the writer's, and would take as long as all pages before it.
-fn copy(connection: &Connection, file: &File) -> Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    file.sync_data().map_err(|error| StoreError::Transient(error.to_string()))
-}
-
-/// Makes the file of the write-ahead log as long as it gets between two checkpoints. A commit that lengthens a file waits
+/// Makes the file of the write-ahead log as long as it gets before it begins anew. A commit that lengthens a file waits
 /// for the file system's own journal too; one that writes where something was before does not.
 pub(super) fn make_room(connection: &mut Connection) -> Result<()> {
     // Pages for which there is no room in the cache go to the write-ahead log before their transaction ends, which this
@@ -132,7 +132,8 @@ impl Turn {
                         tracing::debug!(%error, "the write-ahead log could not be copied");
                     }
                 }
-                self.next = pages + STEP_PAGES;
+                let next = pages + STEP_PAGES;
+                self.next = if pages < PAGES { next.min(PAGES) } else { next };
                 self.state.store(IDLE, Ordering::Release);
             }
             _idle_or_copying => {}

@@ -269,6 +269,7 @@ impl Writer {
             if stamps.state(connection)? != *from || knows_any(connection, unsure)? {
                 return Ok((End::Nothing, false));
             }
+            debug_assert!(orders.iter().all(|order| !is_decided(connection, order.id).unwrap_or_default()));
             stock::write(connection, step, log.last)?;
             insert_orders(connection, orders.iter().map(|order| Ok(order.as_ref())))?;
             remember(connection, log.decided_at, to_remember)?;
