@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use holdfast_bus::topology;
 use holdfast_domain::CommandQueue;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -122,24 +123,41 @@ impl Management {
         let latency = started.elapsed();
         let consumers = self.ask(&format!("consumers/{vhost}")).await?;
         let nodes = self.ask("nodes").await?;
+        let alarms = self.alarms().await?;
         let ours = |queue: &Value| queue["name"].as_str().is_some_and(is_ours);
         Ok(Look {
             queues: queues.iter().filter(|queue| ours(queue)).map(|queue| read(queue, &consumers)).collect(),
-            broker: Some(BrokerLook { latency, troubles: nodes.iter().flat_map(troubles).collect() }),
+            broker: Some(BrokerLook { latency, troubles: troubles(&alarms, &nodes) }),
         })
     }
 
     async fn ask(&self, what: &str) -> Result<Vec<Value>, String> {
+        let answer = self.get(what).await?;
+        if !answer.status().is_success() {
+            return Err(format!("it answers {}", answer.status()));
+        }
+        answer.json().await.map_err(|error| error.without_url().to_string())
+    }
+
+    /// The alarms of all nodes as they are now: 200 without any, else 503 and which. What a node says of itself in the list of
+    /// nodes is some seconds old.
+    async fn alarms(&self) -> Result<Value, String> {
+        let answer = self.get("health/checks/alarms").await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {
+                answer.json().await.map_err(|error| error.without_url().to_string())
+            }
+            other => Err(format!("it answers {other}")),
+        }
+    }
+
+    async fn get(&self, what: &str) -> Result<reqwest::Response, String> {
         let request = self
             .client
             .get(format!("{}/api/{what}", self.url.trim_end_matches('/')))
             .basic_auth(&self.user, Some(&self.password))
             .timeout(ASK_MAX);
-        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
-        if !answer.status().is_success() {
-            return Err(format!("it answers {}", answer.status()));
-        }
-        answer.json().await.map_err(|error| error.without_url().to_string())
+        request.send().await.map_err(|error| error.without_url().to_string())
     }
 }
 
@@ -162,15 +180,13 @@ fn read(queue: &Value, consumers: &[Value]) -> Queue {
     }
 }
 
-/// What is wrong with one node of the broker.
-fn troubles(node: &Value) -> impl Iterator<Item = String> + use<> {
-    let name = node["name"].as_str().unwrap_or_default().to_owned();
-    let kinds = [
-        ("memory alarm on", node["mem_alarm"] == true),
-        ("disk alarm on", node["disk_free_alarm"] == true),
-        ("not running:", node["running"] == false),
-    ];
-    kinds.into_iter().filter(|(_, holds)| *holds).map(move |(what, _)| format!("{what} {name}"))
+/// What is wrong with the broker's nodes.
+fn troubles(alarms: &Value, nodes: &[Value]) -> Vec<String> {
+    let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let alarms = alarms["alarms"].as_array().into_iter().flatten();
+    let alarms = alarms.map(|alarm| format!("{} alarm on {}", word(alarm, "resource"), word(alarm, "node")));
+    let gone = nodes.iter().filter(|node| node["running"] == false);
+    alarms.chain(gone.map(|node| format!("not running: {}", word(node, "name")))).collect()
 }
 
 /// Undoes `%41`; what is no such escape stays as it is.
@@ -196,7 +212,18 @@ fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn alarms_and_nodes_that_are_gone_are_named() {
+        let alarms = json!({"status": "failed", "alarms": [{"node": "rabbit@one", "resource": "memory"}]});
+        let nodes =
+            [json!({"name": "rabbit@one", "running": true}), json!({"name": "rabbit@two", "running": false})];
+        assert_eq!(troubles(&alarms, &nodes), ["memory alarm on rabbit@one", "not running: rabbit@two"]);
+        assert!(troubles(&json!({"status": "ok"}), &nodes[..1]).is_empty());
+    }
 
     #[test]
     fn the_management_api_is_on_the_brokers_host_with_its_user() {

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use holdfast_domain::{Position, Sku, SkuState};
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::Sqlite;
 use crate::contract::books::check_books;
 use crate::contract::planning::{Planning, PlanningLab};
 use crate::contract::settling::check_upgrade;
-use crate::contract::{Lab, answer, at, furnish, furnish_many, place, rejection, run, run_one};
+use crate::contract::{
+    Lab, answer, at, command, furnish, furnish_many, place, rejection, run, run_one, staff,
+};
 use crate::{Database, Image, Snapshot, Store, StoreError};
 
 struct Folder(TempDir);
@@ -359,6 +362,22 @@ async fn an_image_is_looked_at_only_while_it_is_surely_true() {
     answer(&run_one(&database, 6, &place("WATCH", 1)).await);
     assert_eq!(found(), 2, "it has seen all of that");
     rejection(&run_one(&database, 7, &place("WATCH", 1)).await);
+    check_books(&database).await;
+}
+
+#[tokio::test]
+async fn an_image_that_knows_more_locations_than_the_writer_is_not_planned_with() {
+    let folder = Folder::new();
+    let (sqlite, database) = folder.inside().await;
+    furnish(&database).await;
+    answer(&run_one(&database, 1, &place("WATCH", 1)).await);
+    let other = folder.open().await;
+    let opened = json!({"kind": "location.put", "code": "NORTH", "name": "North", "priority": 0});
+    answer(&run_one(&other, 2, &command(staff(), opened)).await);
+    let received = json!({"kind": "stock.receive", "sku": "STRAP", "location": "NORTH", "quantity": 1});
+    answer(&run_one(&other, 2, &command(staff(), received)).await);
+    sqlite.look_around(&database).await;
+    answer(&run_one(&database, 3, &place("STRAP", 1)).await);
     check_books(&database).await;
 }
 
