@@ -9,8 +9,8 @@
 //! In PostgreSQL items that are not at hand are looked up beside the writer, also while it writes ([`Found`]); over SQLite they
 //! are taken from an image ([`Planner::put`]). What is not in memory has not changed since what is there was true, or the batch
 //! that changed it would have left it there; so it may be read at any head that was passed on the way from there, and at no
-//! other. Rows of stock that were recent then ([`RecentStock`]) are
-//! put right: those that still are, and those that have got into their table since.
+//! other. Rows of stock that were recent then ([`RecentStock`]) are put right: those that still are, and those that have got
+//! into their table since.
 //!
 //! What is recent is known without the items too: where a batch was planned and not written, its step is taken back. It is
 //! read again where somebody else has written, or nobody knows whether a batch was.

@@ -57,7 +57,7 @@ impl Checkpoints {
                 // as long as all pages before it.
                 if let Err(error) = file.sync_data() {
                     // A disk says so once, and may have lost what it was given. The state stays as it is: nobody copies any more.
-                    tracing::error!(%error, "the database did not get onto the disk; its write-ahead log is kept and grows");
+                    tracing::error!(%error, "the database did not get onto the disk; until this process ends its write-ahead log is not begun anew");
                     break;
                 }
                 state.store(COPIED, Ordering::Release);

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod checkpoint;
+mod mind;
 mod notes;
 mod read;
 mod schema;
@@ -29,7 +30,8 @@ use uuid::Uuid;
 
 use crate::{Head, Result, StoreError};
 use checkpoint::Checkpoints;
-use write::{Mind, Writer};
+use mind::Mind;
+use write::Writer;
 
 pub use schema::VERSION as SCHEMA_VERSION;
 

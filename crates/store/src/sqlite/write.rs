@@ -5,8 +5,8 @@
 //! checks first. What is not in memory has not changed since the ledger there was new: an image of items and stock that
 //! has seen the log up to then is as true as the tables, and nearer.
 //!
-//! A large batch of orders is planned in memory by whoever brings it ([`crate::planner`]), while the one before it is written,
-//! and then written without a question but for the proof.
+//! A large batch of orders is planned by whoever brings it, while the one before it is written, and is then written here
+//! without a question but for the proof.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -14,50 +14,23 @@ use std::thread;
 
 use foldhash::HashSet;
 use holdfast_domain::command::Fingerprint;
-use holdfast_domain::{Command, Hold, Ledger, Order, Position, Recorded, Sku, SkuState, StockRow, Timestamp};
+use holdfast_domain::{Command, Hold, Ledger, Order, Recorded, Sku, SkuState, StockRow, Timestamp};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
+use super::mind::{Batch, Mind, look_at};
 use super::settle::is_decided;
 use super::stock;
 use super::{all, bytes, first, from_json, id, number, read_head, text, timestamp};
 use crate::columns::order_json;
 use crate::ids::KnownIds;
 use crate::plan::{self, Plan, Remembered};
-use crate::planner::{Base, Decided, Foreseen, Form, Known, Planner, State, Unsure};
-use crate::recent::{RecentStock, Step, changed_stock, rows_of};
+use crate::planner::{Base, Known, State, Unsure};
+use crate::recent::{RecentStock, changed_stock, rows_of};
 use crate::{Committed, EXPIRE_PER_BATCH_MAX, Executed, Image, LogBatch, Result, StoreError};
 
 /// From so many events on a second thread is worth what it takes to start one.
 const BESIDE_EVENTS_MIN: usize = 256;
-/// From so many items on that are not at hand.
-const BESIDE_ITEMS_MIN: usize = 256;
-/// From so many orders on a batch is planned by whoever brings it and written on the writer's thread: what it takes to hand it
-/// over is little beside what is won.
-const AHEAD_COMMANDS_MIN: usize = 256;
-
-/// What the last batch left in memory, and what the next one is planned with.
-pub(super) struct Mind {
-    pub(super) planner: Planner<Batch>,
-    /// Commands of a batch that is planned, at least.
-    pub(super) ahead_min: usize,
-    /// Where the log ended when the ledger that is kept was new: whatever changed since is in that ledger.
-    began: Position,
-    image: Option<Arc<dyn Image>>,
-}
-
-/// A planned batch: everything between BEGIN and COMMIT.
-pub(super) struct Batch {
-    from: State,
-    /// What it leaves.
-    stamp: Uuid,
-    unsure: Unsure,
-    orders: Vec<Arc<Order>>,
-    step: Step,
-    remember: Vec<Remembered>,
-    log: LogBatch,
-}
-
 /// Owner of the only writing connection.
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -76,80 +49,6 @@ pub(super) enum End {
     Commit,
     /// Nothing was written; there is nothing to put on the disk.
     Nothing,
-}
-
-impl Default for Mind {
-    fn default() -> Self {
-        Self { planner: Planner::default(), ahead_min: AHEAD_COMMANDS_MIN, began: Position(0), image: None }
-    }
-}
-
-impl Mind {
-    /// Whether whoever brings these plans them.
-    pub(super) fn plans(&self, commands: &[Command]) -> bool {
-        commands.len() >= self.ahead_min
-    }
-
-    pub(super) fn look_up_in(&mut self, image: Arc<dyn Image>) {
-        self.image = Some(image);
-    }
-
-    /// Something was written outside of a batch.
-    pub(super) fn forget(&mut self) {
-        self.planner.drop_foreseen();
-        drop(self.planner.take_known());
-    }
-
-    /// The plan of a batch whose turn it is, if it is large and could be made.
-    pub(super) fn take_plan(
-        &mut self,
-        clock: Timestamp,
-        commands: &Arc<Vec<Command>>,
-    ) -> Result<Option<Foreseen<Batch>>> {
-        if !self.plans(commands) {
-            return Ok(None);
-        }
-        self.look_up(clock, commands);
-        self.planner.take(clock, commands)
-    }
-
-    /// Plans a batch that will follow all that were begun, if it is large and that can be.
-    pub(super) fn foresee(&mut self, clock: Timestamp, commands: &Arc<Vec<Command>>) {
-        if self.plans(commands) {
-            self.look_up(clock, commands);
-            self.planner.foresee(clock, commands);
-        }
-    }
-
-    /// Puts at hand what is missing for planning these, as far as the image has it.
-    fn look_up(&mut self, clock: Timestamp, commands: &[Command]) {
-        let missing = self.planner.missing(clock, commands);
-        if let Some(image) = self.true_image() {
-            let found = look_at(image, &missing.iter().collect::<Vec<_>>());
-            let found = missing.into_iter().zip(found).filter_map(|(sku, state)| Some((sku, state?)));
-            self.planner.put(found.collect::<Vec<_>>());
-        }
-    }
-
-    /// The image, if it is true of all that is not in the ledger.
-    fn true_image(&self) -> Option<&dyn Image> {
-        self.image.as_deref().filter(|image| image.position() >= self.began)
-    }
-}
-
-impl Form for Batch {
-    fn of(decided: Decided<'_>) -> Result<Self> {
-        let Decided { from, stamp, ledger, unsure, step, remember, batch } = decided;
-        if !ledger.touched().is_of_orders() {
-            return Err(StoreError::Other("a batch that was planned changes more than orders do".to_owned()));
-        }
-        let orders: Vec<Arc<Order>> = ledger.new_orders().collect();
-        for order in &orders {
-            order_json(order)?;
-        }
-        let step = Step { piece: step.piece.take(), rows: step.rows.clone(), gone: step.gone.clone() };
-        Ok(Self { from: from.clone(), stamp, unsure, orders, step, remember, log: batch })
-    }
 }
 
 impl Stamps {
@@ -482,21 +381,6 @@ impl Shelves<'_> {
         self.recent.correct(sku, &mut stock);
         Ok(Some(SkuState { item: Arc::new(item), stock }))
     }
-}
-
-/// What an image says of these: it is not in any cache, and of many one half is waited for on another thread.
-fn look_at(image: &dyn Image, skus: &[&Sku]) -> Vec<Option<SkuState>> {
-    let look = |skus: &[&Sku]| skus.iter().map(|sku| image.sku(sku)).collect::<Vec<_>>();
-    if skus.len() < BESIDE_ITEMS_MIN {
-        return look(skus);
-    }
-    let (here, there) = skus.split_at(skus.len() / 2);
-    thread::scope(|scope| {
-        let there = scope.spawn(|| look(there));
-        let mut found = look(here);
-        found.extend(there.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        found
-    })
 }
 
 /// From the eight columns of a stock row, the first of which (`location`) is column `from`.
