@@ -1,9 +1,7 @@
 //! Who stands behind a credential; passwords, tokens and keys. Secrets are stored only as hashes: Argon2id for what
 //! people choose (OWASP's 19 MiB, 2 passes, 1 lane), SHA-256 for what is 256 random bits.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -17,17 +15,13 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, TryAcquireError};
 use uuid::Uuid;
 
+use super::beliefs::{Beliefs, Hash};
 use super::caller::{SignedIn, bearer, header_text};
 use super::problem::Problem;
 use crate::clock;
 
 /// The session cookie.
 pub const COOKIE: &str = "holdfast_session";
-/// How long an identified credential is believed without asking the database. A revocation on another gateway must
-/// hold within 2 s.
-const BELIEVED: Duration = Duration::from_secs(1);
-/// Credentials that are believed at the same time.
-const BELIEVED_MAX: usize = 65_536;
 /// Passwords that are hashed at the same time, so that sign-ins never starve orders.
 const HASHED_AT_ONCE: usize = 2;
 /// Passwords that are hashed or wait for it; beyond that, sign-ins are told to come back.
@@ -117,7 +111,7 @@ pub fn new_api_key() -> String {
 }
 
 /// What of a token or key is stored and looked up: its SHA-256.
-pub fn hash_secret(secret: &str) -> [u8; 32] {
+pub fn hash_secret(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
@@ -146,15 +140,10 @@ fn verify(password: &str, phc: &str) -> bool {
     }
 }
 
-struct Believed {
-    who: Arc<SignedIn>,
-    since: Instant,
-}
-
 /// Finds out who calls.
 pub struct Auth {
     accounts: Arc<dyn Accounts>,
-    believed: Mutex<HashMap<[u8; 32], Believed>>,
+    beliefs: Beliefs<Arc<SignedIn>>,
     hashing: Semaphore,
     waiting: Semaphore,
     /// Held while the last admin could change: two admins must not demote each other at the same time.
@@ -165,7 +154,7 @@ impl Auth {
     pub fn new(accounts: Arc<dyn Accounts>) -> Self {
         Self {
             accounts,
-            believed: Mutex::default(),
+            beliefs: Beliefs::new(),
             hashing: Semaphore::new(HASHED_AT_ONCE),
             waiting: Semaphore::new(HASHES_WAITING_MAX),
             admins: tokio::sync::Mutex::default(),
@@ -175,48 +164,18 @@ impl Auth {
     /// Who stands behind a token or key; `None`: nobody (any more).
     pub async fn identify(&self, secret: &str) -> Result<Option<Arc<SignedIn>>, Problem> {
         let hash = hash_secret(secret);
-        // Taken before the database is asked: a revocation in between makes the answer old, not wrong for longer.
-        let since = Instant::now();
-        if let Some(believed) = self.believed().get(&hash)
-            && since.duration_since(believed.since) < BELIEVED
-        {
-            return Ok(Some(believed.who.clone()));
-        }
-        let Some(principal) = self.accounts.principal(hash, clock::now()).await? else {
-            self.forget(&hash);
-            return Ok(None);
-        };
-        let who = Arc::new(SignedIn {
-            id: principal.id,
-            name: principal.name,
-            role: principal.role,
-            kind: principal.kind,
-            hash,
-            actor: Actor::new(principal.id.to_string(), principal.role),
-        });
-        let mut believed = self.believed();
-        if believed.len() >= BELIEVED_MAX {
-            believed.retain(|_, one| since.duration_since(one.since) < BELIEVED);
-            if believed.len() >= BELIEVED_MAX {
-                believed.clear();
-            }
-        }
-        believed.insert(hash, Believed { who: who.clone(), since });
-        Ok(Some(who))
+        let accounts = &self.accounts;
+        self.beliefs.of(hash, || ask(accounts.clone(), hash)).await
     }
 
     /// Ends the belief in one token or key, at once on this gateway.
-    pub fn forget(&self, hash: &[u8; 32]) {
-        self.believed().remove(hash);
+    pub fn forget(&self, hash: &Hash) {
+        self.beliefs.forget(hash);
     }
 
     /// Ends the belief in everything that an account or API key is signed in with, at once on this gateway.
     pub fn forget_all_of(&self, id: Uuid) {
-        self.believed().retain(|_, one| one.who.id != id);
-    }
-
-    fn believed(&self) -> MutexGuard<'_, HashMap<[u8; 32], Believed>> {
-        self.believed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.beliefs.forget_all(|who| who.id == id);
     }
 
     /// Runs one of the expensive hashes when it is its turn; 503 when too many wait.
@@ -258,6 +217,21 @@ impl Auth {
         let hashed = self.in_turn(hashed).await?.map_err(|error| failed(&error))?;
         hashed.map_err(|error| failed(&error))
     }
+}
+
+/// Asks the database who stands behind a token or key.
+async fn ask(accounts: Arc<dyn Accounts>, hash: Hash) -> Result<Option<Arc<SignedIn>>, Problem> {
+    let principal = accounts.principal(hash, clock::now()).await?;
+    Ok(principal.map(|principal| {
+        Arc::new(SignedIn {
+            id: principal.id,
+            name: principal.name,
+            role: principal.role,
+            kind: principal.kind,
+            hash,
+            actor: Actor::new(principal.id.to_string(), principal.role),
+        })
+    }))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Problem {

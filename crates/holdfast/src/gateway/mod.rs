@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod answer;
 pub mod api_keys;
 pub mod auth;
+pub mod beliefs;
 pub mod caller;
 pub mod commands;
 pub mod dead_letters;
