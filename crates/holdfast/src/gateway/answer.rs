@@ -31,8 +31,7 @@ pub fn with_position(status: StatusCode, position: Position, body: &impl Seriali
     let mut bytes = Vec::with_capacity(BODY_BYTES);
     if let Err(error) = serde_json::to_writer(&mut bytes, body) {
         tracing::error!(%error, "an answer cannot be written as JSON");
-        let detail = "Something went wrong on the server.";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail).into_response();
+        return Problem::internal().into_response();
     }
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

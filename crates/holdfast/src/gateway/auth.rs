@@ -6,7 +6,7 @@ use std::sync::Arc;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_domain::Actor;
@@ -236,7 +236,7 @@ async fn ask(accounts: Arc<dyn Accounts>, hash: Hash) -> Result<Option<Arc<Signe
 
 fn failed(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "a password could not be hashed");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on the server.")
+    Problem::internal()
 }
 
 #[cfg(test)]

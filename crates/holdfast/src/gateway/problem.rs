@@ -25,6 +25,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// What the caller cannot help; the log says more.
+    pub fn internal() -> Self {
+        let detail = "Something went wrong on the server.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
+    }
+
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
@@ -232,11 +238,7 @@ impl From<StoreError> for Problem {
             return Problem::unavailable("unavailable", format!("{error}."));
         }
         tracing::error!(%error, "the database failed a request");
-        Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal_error",
-            "Something went wrong on the server.",
-        )
+        Problem::internal()
     }
 }
 

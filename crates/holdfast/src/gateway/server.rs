@@ -163,8 +163,7 @@ async fn answered(request: Request, router: &Router, alarm: &Alarm) -> Response 
         Some(Ok(Err(never))) => match never {},
         Some(Err(_panic)) => {
             tracing::error!("a request's handler panicked");
-            let detail = "Something went wrong on the server.";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail).into_response()
+            Problem::internal().into_response()
         }
         None => {
             // A read has no outcome; of a write nobody can say here whether it was decided.
