@@ -98,10 +98,7 @@ enum ApiKeysCommand {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // What other threads wake goes first: the decisions of workers and of the broker. Left to itself, a thread with
-    // enough to read from its sockets turns to them once in a while only, and new requests pass those that are decided.
-    let runtime = tokio::runtime::Builder::new_multi_thread().global_queue_interval(1).enable_all().build();
-    let runtime = match runtime {
+    let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("holdfast: the runtime cannot start: {error}");
