@@ -1,6 +1,9 @@
 //! Batches that are planned before their turn comes.
 
+use std::future::{poll_fn, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use holdfast_domain::Command;
@@ -86,13 +89,15 @@ pub(crate) async fn is_planned(store: &impl Planning, commands: &Arc<Vec<Command
     store.has_foreseen().await
 }
 
-/// Polls it once, as a worker that hands over a batch does.
-pub(crate) async fn begin<F: Future>(executing: &mut std::pin::Pin<Box<F>>) {
-    std::future::poll_fn(|context| {
-        drop(executing.as_mut().poll(context));
-        std::task::Poll::Ready(())
-    })
-    .await;
+/// Polls it once, as a worker that hands over a batch does; what is done by then is kept.
+pub(crate) async fn begin<'a, T: Send + 'a>(
+    executing: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    let mut executing: Pin<Box<dyn Future<Output = T> + Send + 'a>> = Box::pin(executing);
+    match poll_fn(|context| Poll::Ready(executing.as_mut().poll(context))).await {
+        Poll::Ready(done) => Box::pin(ready(done)),
+        Poll::Pending => executing,
+    }
 }
 
 pub async fn a_batch_planned_while_the_one_before_is_written_counts_with_it<L: PlanningLab>(lab: &L) {
@@ -101,8 +106,7 @@ pub async fn a_batch_planned_while_the_one_before_is_written_counts_with_it<L: P
     let left = on_hand_for_sale(&database).await;
     let first = Arc::new(vec![place("WATCH", left - 1)]);
     let second = Arc::new(vec![place("WATCH", 2), place("WATCH", 1), place("WATCH", 1)]);
-    let mut executing = Box::pin(inside.execute(at(1), first));
-    begin(&mut executing).await;
+    let executing = begin(inside.execute(at(1), first)).await;
     assert!(is_planned(inside.as_ref(), &second).await);
     answer(&executing.await.expect("it is executed").outcomes[0]);
     let executed = inside.execute(at(1), second).await.expect("it is executed");
@@ -121,11 +125,9 @@ pub async fn a_plan_that_was_not_written_does_not_count_in_a_batch_that_waited_b
     let left = on_hand_for_sale(&database).await;
     // Another writer takes everything, with as many events as the plan has that it makes untrue.
     answer(&run_one(&database, 1, &place("WATCH", left)).await);
-    let mut planned = Box::pin(inside.execute(at(1), Arc::new(vec![place("WATCH", 1)])));
-    begin(&mut planned).await;
+    let planned = begin(inside.execute(at(1), Arc::new(vec![place("WATCH", 1)]))).await;
     // No batch of orders alone: it is decided on what is known, as soon as the one before it is through.
-    let mut looked_up = Box::pin(inside.execute(at(1), Arc::new(vec![hold("WATCH", left - 1, 60)])));
-    begin(&mut looked_up).await;
+    let looked_up = begin(inside.execute(at(1), Arc::new(vec![hold("WATCH", left - 1, 60)]))).await;
     let (planned, looked_up) = futures_util::future::join(planned, looked_up).await;
     for executed in [planned, looked_up] {
         let outcomes = executed.expect("it is executed").outcomes;
@@ -236,8 +238,7 @@ pub async fn whatever_happens_in_whatever_order_the_books_are_right<L: PlanningL
                 // One batch after the other, the second planned while the first is written.
                 let (first, second) = (Arc::new(dice.orders()), Arc::new(dice.orders()));
                 earlier.extend(first.first().cloned());
-                let mut executing = Box::pin(inside.execute(at(step), first));
-                begin(&mut executing).await;
+                let executing = begin(inside.execute(at(step), first)).await;
                 inside.foresee(at(step), second.clone()).await;
                 planned += usize::from(inside.has_foreseen().await);
                 executing.await.expect("it is executed");
@@ -250,8 +251,7 @@ pub async fn whatever_happens_in_whatever_order_the_books_are_right<L: PlanningL
                 let mut first = dice.orders();
                 first.push(earlier[dice.below(earlier.len())].clone());
                 let second = Arc::new(dice.orders());
-                let mut executing = Box::pin(inside.execute(at(step), Arc::new(first)));
-                begin(&mut executing).await;
+                let executing = begin(inside.execute(at(step), Arc::new(first))).await;
                 inside.foresee(at(step), second.clone()).await;
                 planned += usize::from(inside.has_foreseen().await);
                 executing.await.expect("it is executed");

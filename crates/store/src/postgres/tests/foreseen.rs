@@ -41,8 +41,7 @@ async fn items_are_looked_up_while_the_batch_before_is_written() {
     warm_up(postgres.as_ref()).await;
     let strap = available(&database, "STRAP").await;
     let first = Arc::new(vec![place("WATCH", 1)]);
-    let mut executing = Box::pin(postgres.execute(at(1), first));
-    begin(&mut executing).await;
+    let executing = begin(postgres.execute(at(1), first)).await;
     // The head is that of before the first batch, or its own: both were passed.
     let second = Arc::new(vec![place("STRAP", strap), place("WATCH", 1)]);
     assert!(is_planned(postgres.as_ref(), &second).await);

@@ -136,8 +136,7 @@ async fn a_row_that_gets_into_the_table_while_it_is_looked_up_counts_as_it_is_no
     begin_at_head(&held_up).await.expect("it has the head");
     // Its plan has rows follow that are looked up for the next one, at the head before it.
     let first = Arc::new(vec![place("SKU-0", 1)]);
-    let mut executing = Box::pin(postgres.execute(at(5), first));
-    begin(&mut executing).await;
+    let executing = begin(postgres.execute(at(5), first)).await;
     let second = Arc::new(one_of_each(1..ITEMS, 101));
     assert!(is_planned(postgres.as_ref(), &second).await);
     held_up.simple("ROLLBACK").await.expect("the head is free");
