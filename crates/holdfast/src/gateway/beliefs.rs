@@ -1,6 +1,6 @@
-//! What the database said of credentials, believed for a while. However many callers come with one credential, it is asked
-//! about once a second at most: thousands of requests that each ask because an answer has just become too old would have
-//! the next answer too old again before the last of them is told.
+//! What the database said of credentials, believed for a while. However many callers come with one credential, one question
+//! about it is under way, and another only once that is as old as an answer may be: thousands of requests that each ask
+//! because an answer has just become too old would have the next answer too old again before the last of them is told.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
