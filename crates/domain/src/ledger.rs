@@ -43,6 +43,8 @@ impl Keys {
     /// [`Ledger::skus_of_claims`].
     pub fn add(&mut self, command: &Command) {
         self.claims.insert(command.id);
+        // A key may be the id of what it placed when it came alone.
+        self.claims.extend(command.key);
         match &command.body {
             CommandBody::PlaceOrder(order) => {
                 self.skus.extend(order.lines.iter().map(|line| line.sku.clone()))

@@ -64,12 +64,18 @@ pub fn plan(ledger: &mut Ledger, head: Position, commands: &[Command], known: Ve
     for command in commands {
         let fingerprint = command.body.fingerprint();
         let outcome = match earlier(ledger, &known, command, fingerprint) {
-            Some(result) => result.unwrap_or_else(|refusal| Outcome {
-                id: command.id,
-                position: head,
-                replayed: false,
-                result: Err(refusal),
-            }),
+            Some(Ok(outcome)) => {
+                // Known by its id; from now on its key stands for it too.
+                let is_another = |key: &Uuid| *key != command.id && !known.contains_key(key);
+                if let Some(key) = command.key.filter(is_another) {
+                    let first = Outcome { replayed: false, ..outcome.clone() };
+                    remember_under([key], &mut plan, &mut known, command, fingerprint, &first);
+                }
+                outcome
+            }
+            Some(Err(refusal)) => {
+                Outcome { id: command.id, position: head, replayed: false, result: Err(refusal) }
+            }
             None => {
                 let outcome = ledger.decide_and_apply(command, fingerprint, &mut head, &mut plan.events);
                 remember(&mut plan, &mut known, command, fingerprint, &outcome);
@@ -179,6 +185,12 @@ fn earlier(
             Err(Rejection::CommandIdReused)
         });
     }
+    // The key came first without an id, and is that of what it placed.
+    if let Some(key) = command.key.filter(|key| *key != command.id)
+        && (ledger.order(key).is_some() || ledger.hold(key).is_some())
+    {
+        return Some(Err(Rejection::CommandIdReused));
+    }
     if let Some(row) = known.get(&command.id) {
         return Some(again(row, command, fingerprint));
     }
@@ -239,7 +251,19 @@ fn remember(
         _other_kinds_only_have_outcomes => false,
     };
     let own = (!has_a_row_of_its_own).then_some(command.id);
-    for key in [own, command.key].into_iter().flatten() {
+    let keys = [own, command.key].into_iter().flatten();
+    remember_under(keys, plan, known, command, fingerprint, outcome);
+}
+
+fn remember_under(
+    keys: impl IntoIterator<Item = Uuid>,
+    plan: &mut Plan,
+    known: &mut HashMap<Uuid, Remembered>,
+    command: &Command,
+    fingerprint: Fingerprint,
+    outcome: &Outcome,
+) {
+    for key in keys {
         let row = Remembered {
             key,
             command: command.id,

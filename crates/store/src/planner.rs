@@ -74,10 +74,10 @@ pub(crate) struct Decided<'a> {
 pub(crate) struct Unsure {
     /// Commands that may be pending: all of them.
     pub(crate) pending: Vec<Uuid>,
-    /// What may be a hold.
-    pub(crate) holds: Vec<Uuid>,
-    /// What may have an outcome.
-    pub(crate) outcomes: Vec<Uuid>,
+    /// Keys that may be those of orders. That an order's own id is not taken its table says by itself.
+    pub(crate) orders: Vec<Uuid>,
+    /// What may be a hold, or have an outcome.
+    pub(crate) others: Vec<Uuid>,
 }
 
 /// Items and stock as they were read at one state of the tables.
@@ -362,11 +362,10 @@ impl<F: Form> Planner<F> {
             return Ok(None);
         };
         let is_unsure = |id: &Uuid| !known.ids.is_new(*id);
-        let ids: Vec<Uuid> = commands.iter().map(|command| command.id).collect();
         let unsure = Unsure {
-            holds: ids.iter().copied().filter(is_unsure).collect(),
-            outcomes: plan::outcome_keys(commands).into_iter().filter(is_unsure).collect(),
-            pending: ids,
+            pending: commands.iter().map(|command| command.id).collect(),
+            orders: commands.iter().filter_map(|command| command.key).filter(is_unsure).collect(),
+            others: plan::outcome_keys(commands).into_iter().filter(is_unsure).collect(),
         };
         known.ids.add(plan::outcome_keys(commands));
         let state = State::after(&batch);

@@ -201,6 +201,42 @@ async fn an_id_of_the_clients_own_works_for_holds_too() {
 }
 
 #[tokio::test]
+async fn a_key_that_came_without_an_id_stands_for_what_it_made() {
+    let server = Server::shared().await;
+    let sku = server.item(9).await;
+    let key = new_id();
+    let place = |body: Value| server.service().post("/v1/orders").key(&key).json(&body).send();
+    let first = place(lines(&sku, 1)).await.written(201);
+    let named = json!({ "id": new_id(), "lines": [line(&sku, 1)] });
+    place(named).await.problem(422, "idempotency_key_reused");
+    let again = place(lines(&sku, 1)).await;
+    assert!(again.replayed());
+    assert_eq!(again.written(201), first);
+    assert_eq!(server.stock(&sku).await["allocated"], 1);
+}
+
+#[tokio::test]
+async fn whoever_does_not_want_to_wait_is_told_at_once_what_is_known_already() {
+    let server = Server::shared().await;
+    let sku = server.item(9).await;
+    let key = new_id();
+    let place = |quantity| {
+        let call = server.service().post("/v1/orders").key(&key).json(&lines(&sku, quantity));
+        call.header("Prefer", "respond-async").send()
+    };
+    let first = server.service().post("/v1/orders").key(&key).json(&lines(&sku, 1)).send().await.written(201);
+    let again = place(1).await;
+    assert!(again.replayed());
+    assert_eq!(again.written(201), first);
+    place(2).await.problem(422, "idempotency_key_reused");
+    let mut taken = lines(&sku, 2);
+    taken["id"] = first["id"].clone();
+    let call = server.customer().post("/v1/orders").json(&taken).header("Prefer", "respond-async");
+    call.send().await.problem(409, "id_taken");
+    assert_eq!(server.stock(&sku).await["allocated"], 1);
+}
+
+#[tokio::test]
 async fn many_at_once_under_one_key_are_one() {
     let server = Server::shared().await;
     let sku = server.item(50).await;

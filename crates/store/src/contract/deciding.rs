@@ -189,6 +189,34 @@ pub async fn an_id_is_known_whoever_used_it(lab: &dyn Lab) {
     check_books(&database).await;
 }
 
+/// The key of a command without an id of its own is its id.
+pub async fn a_key_that_came_without_an_id_stands_for_what_it_placed(lab: &dyn Lab) {
+    let database = furnished(lab).await;
+    let kinds: [fn() -> Command; 3] =
+        [|| place("STRAP", 1), || place("STRAP", 1_000_000), || hold("STRAP", 1, 60)];
+    for kind in kinds {
+        // As many as it takes until it decides on what it knows.
+        for _ in 0..10 {
+            answer(&run_one(&database, 1, &place("STRAP", 1)).await);
+        }
+        let alone = kind();
+        let first = run_one(&database, 2, &alone).await;
+        for _ in 0..10 {
+            answer(&run_one(&database, 2, &place("STRAP", 1)).await);
+        }
+        let named = Command { id: Uuid::now_v7(), key: Some(alone.id), ..alone.clone() };
+        assert_eq!(*rejection(&run_one(&database, 2, &named).await), Rejection::CommandIdReused);
+        assert_eq!(seen_again(&first), seen(&run_one(&database, 3, &alone).await));
+        // Known by its id, it is known by the key that comes with it from then on.
+        let keyed = Command { key: Some(Uuid::now_v7()), ..alone.clone() };
+        assert_eq!(seen_again(&first), seen(&run_one(&database, 3, &keyed).await));
+        let other = Command { id: Uuid::now_v7(), ..keyed.clone() };
+        assert_eq!(*rejection(&run_one(&database, 3, &other).await), Rejection::CommandIdReused);
+        assert_eq!(seen_again(&first), seen(&run_one(&database, 3, &keyed).await));
+    }
+    check_books(&database).await;
+}
+
 pub async fn an_idempotency_key_names_its_command_too(lab: &dyn Lab) {
     let database = furnished(lab).await;
     for first in [place("WATCH", 1), place("WATCH", 1_000), receive("WATCH", 1)] {

@@ -50,8 +50,8 @@ const STAMP: &str = "UPDATE log_head SET stamp = $1 WHERE id = 1";
 // Counted and not asked for existence: a plan for a first row may read a whole table. Divides by zero when it fails, which
 // ends the transaction whatever follows.
 const NOTHING_KNOWN: &str = "SELECT 1 / CASE WHEN (SELECT stamp FROM log_head WHERE id = 1) = $1 \
-    AND (SELECT count(*) FROM pending WHERE id = ANY($2)) + (SELECT count(*) FROM holds WHERE id = ANY($3)) \
-    + (SELECT count(*) FROM outcomes WHERE key = ANY($4)) = 0 \
+    AND (SELECT count(*) FROM pending WHERE id = ANY($2)) + (SELECT count(*) FROM orders WHERE id = ANY($3)) \
+    + (SELECT count(*) FROM holds WHERE id = ANY($4)) + (SELECT count(*) FROM outcomes WHERE key = ANY($4)) = 0 \
     THEN 1 ELSE 0 END";
 
 impl Form for Vec<Ask<'static>> {
@@ -223,8 +223,8 @@ pub(super) fn stamp(stamp: Uuid) -> Ask<'static> {
 /// Fails unless the stamp is that of a batch, which only that batch's own move leaves, and nothing is known of any of its
 /// commands. Orders are not asked for: a second one under an id cannot be inserted.
 fn nothing_known(stamp: Uuid, unsure: Unsure) -> Ask<'static> {
-    let Unsure { pending, holds, outcomes } = unsure;
-    ask!(NOTHING_KNOWN, stamp, pending, holds, outcomes)
+    let Unsure { pending, orders, others } = unsure;
+    ask!(NOTHING_KNOWN, stamp, pending, orders, others)
 }
 
 /// Appends a batch to the log.

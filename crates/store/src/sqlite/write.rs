@@ -426,7 +426,7 @@ fn is_any_pending(connection: &Connection) -> Result<bool> {
 /// Whether anything is known of a command that was taken for new, or is pending.
 fn knows_any(connection: &Connection, unsure: &Unsure) -> Result<bool> {
     // Those that may be orders or holds may have an outcome, too.
-    for id in &unsure.outcomes {
+    for id in &unsure.others {
         if is_decided(connection, *id)? {
             return Ok(true);
         }
