@@ -2,7 +2,8 @@
 //! (Argon2id for passwords, SHA-256 for tokens and keys).
 //!
 //! These are ordinary tables beside the log. An `Idempotency-Key` on one of these calls is recorded in the same
-//! transaction as the change.
+//! transaction as the change; what a call that changes nothing here was answered, a refusal above all, is recorded by
+//! itself.
 
 use async_trait::async_trait;
 use holdfast_domain::{Role, Timestamp};
@@ -80,6 +81,16 @@ pub enum Change<T> {
     Replayed(Answered),
 }
 
+impl<T> Change<T> {
+    /// The answer that the key was given before, if it was.
+    pub(crate) fn replayed(self) -> Option<Answered> {
+        match self {
+            Change::Replayed(earlier) => Some(earlier),
+            Change::Done(_) | Change::NameTaken | Change::NotFound => None,
+        }
+    }
+}
+
 #[async_trait]
 pub trait Accounts: Send + Sync {
     async fn add_account(&self, account: Account, answered: Option<Answered>) -> Result<Change<()>>;
@@ -115,6 +126,9 @@ pub trait Accounts: Send + Sync {
     async fn principal(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Principal>>;
 
     async fn answered(&self, key: Uuid) -> Result<Option<Answered>>;
+    /// Records what a call that changes nothing here was answered. If its key was used before, that answer stays, and
+    /// is returned.
+    async fn record(&self, answered: Answered) -> Result<Option<Answered>>;
 
     /// Deletes expired sessions and answers older than 24 h, in small batches.
     async fn prune_accounts(&self, now: Timestamp) -> Result<()>;

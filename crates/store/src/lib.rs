@@ -46,9 +46,13 @@ pub type Place = (Sku, LocationCode);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// May heal by itself: busy, connection lost, fail-over. Nothing was committed unless a later read says so.
+    /// May heal by itself: busy, out of reach, fail-over. Nothing was written.
     #[error("the database is not reachable now: {0}")]
     Transient(String),
+    /// The connection broke, or no answer came in time: what was to be written may be written or not. May heal by itself;
+    /// the same ids again are safe.
+    #[error("the database did not answer: {0}")]
+    InDoubt(String),
     /// The disk or quota is full: reads go on, writes fail until there is room.
     #[error("the database is full: {0}")]
     Full(String),
@@ -57,6 +61,12 @@ pub enum StoreError {
         "the database has schema version {found}, this Holdfast knows up to {known}; use a newer Holdfast"
     )]
     Newer { found: i64, known: i64 },
+    /// An earlier Holdfast wrote this database, and whoever asks is not to change that.
+    #[error(
+        "the database has schema version {found}, this Holdfast needs {needed}; stop earlier servers and run \
+         `holdfast migrate`"
+    )]
+    Older { found: i64, needed: i64 },
     /// What was read contradicts itself.
     #[error("the database is damaged: {0}")]
     Damaged(String),
@@ -69,7 +79,17 @@ pub enum StoreError {
 
 impl StoreError {
     pub fn is_transient(&self) -> bool {
-        matches!(self, StoreError::Transient(_) | StoreError::Full(_))
+        matches!(self, StoreError::Transient(_) | StoreError::InDoubt(_) | StoreError::Full(_))
+    }
+
+    /// Whether this process can do no more with the database.
+    pub fn is_final(&self) -> bool {
+        matches!(self, StoreError::Damaged(_) | StoreError::Newer { .. } | StoreError::Closed)
+    }
+
+    /// Whether a write that met this may have happened.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self, StoreError::InDoubt(_))
     }
 }
 
@@ -298,8 +318,9 @@ pub trait Store: Send + Sync {
     /// When the next hold is due, if any holds.
     async fn next_expiry(&self) -> Result<Option<Timestamp>>;
 
-    /// Records commands as pending (idempotent by id) before they are answered 202.
-    async fn add_pending(&self, pending: Vec<Pending>) -> Result<()>;
+    /// Records commands as pending before they are answered 202, and says how many of them are new. Those whose
+    /// id is pending, or whose id or key is decided, stay what they are.
+    async fn add_pending(&self, pending: Vec<Pending>) -> Result<usize>;
     /// Settles a pending command that will never be decided: an order becomes `rejected` with `not_processable`.
     async fn remove_pending(&self, clock: Timestamp, id: Uuid) -> Result<()>;
     /// Pending commands recorded before `before`, oldest first.
@@ -356,6 +377,8 @@ pub trait Reads: Send + Sync {
     async fn holds(&self, filter: ClaimFilter<HoldStatus>) -> Result<ClaimPage<Hold>>;
     /// The outcome of a command and the name of the actor that sent it.
     async fn outcome(&self, id: Uuid) -> Result<Option<(String, Outcome)>>;
+    /// Those of these commands whose outcomes are remembered as such (not in the row of an order or a hold).
+    async fn decided(&self, ids: Vec<Uuid>) -> Result<Vec<Uuid>>;
     async fn pending(&self, id: Uuid) -> Result<Option<Pending>>;
     /// Newest first; `before` = (position, number within it) of the last one seen.
     async fn movements(
@@ -395,6 +418,22 @@ impl Database {
             notes: database,
             name: "sqlite",
         })
+    }
+
+    /// Whether the database at `path` can be opened without bringing it to this version first; a new one can.
+    ///
+    /// # Errors
+    /// [`StoreError::Older`] if not.
+    pub fn check_sqlite(path: &Path) -> Result<()> {
+        sqlite::check_version(path)
+    }
+
+    /// As [`Database::check_sqlite`].
+    ///
+    /// # Errors
+    /// [`StoreError::Older`], or what [`Database::open_postgres`] answers.
+    pub async fn check_postgres(url: &str) -> Result<()> {
+        postgres::check_version(url).await
     }
 
     /// Opens a PostgreSQL database (which must exist, and may be empty) and brings it to this version. `url` may name

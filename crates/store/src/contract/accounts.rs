@@ -173,6 +173,27 @@ pub async fn an_idempotent_change_is_answered_once(lab: &dyn Lab) {
     assert!(database.accounts.account(anna.id).await.expect("read").expect("there").disabled);
 }
 
+pub async fn an_answer_without_a_change_is_recorded_once(lab: &dyn Lab) {
+    let database = lab.open().await;
+    let refusal = answered(409, 0);
+    let record = |answered: &Answered| database.accounts.record(answered.clone());
+    assert_eq!(record(&refusal).await.expect("recorded"), None);
+    assert_eq!(database.accounts.answered(refusal.key).await.expect("read"), Some(refusal.clone()));
+    let other = Answered { fingerprint: [4; 16], status: 404, ..refusal.clone() };
+    assert_eq!(record(&other).await.expect("answered"), Some(refusal.clone()));
+
+    // What stands under a key counts for changes too, and the other way round.
+    let add = |name: &str, answered: &Answered| {
+        database.accounts.add_account(account(name), Some(answered.clone()))
+    };
+    assert_eq!(add("anna", &other).await.expect("answered"), Change::Replayed(refusal));
+    assert_eq!(database.accounts.account_by_name("anna").await.expect("read"), None);
+    let made = answered(201, 0);
+    assert_eq!(add("anna", &made).await.expect("added"), Change::Done(()));
+    let late = Answered { status: 409, ..made.clone() };
+    assert_eq!(record(&late).await.expect("answered"), Some(made));
+}
+
 pub async fn what_is_over_is_pruned(lab: &dyn Lab) {
     let database = lab.open().await;
     let anna = added(&database, "anna").await;

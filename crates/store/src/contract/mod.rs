@@ -37,12 +37,15 @@ macro_rules! contract_tests {
             deciding::positions_are_dense_and_hashes_are_chained
             notes::the_newest_note_under_a_name_counts
             notes::notes_are_listed_by_prefix_in_pages
+            notes::of_two_who_replace_the_same_note_one_does
+            notes::old_notes_under_a_prefix_are_pruned
             deciding::the_same_command_again_gets_the_first_answer
             deciding::a_replay_within_one_batch_happens_once
             deciding::every_kind_of_outcome_is_given_again_as_it_was
             deciding::other_content_under_a_known_id_is_refused
             deciding::an_id_of_another_account_is_taken
             deciding::an_id_is_known_whoever_used_it
+            deciding::a_key_that_came_without_an_id_stands_for_what_it_placed
             deciding::an_idempotency_key_names_its_command_too
             deciding::a_hot_item_is_promised_as_often_as_it_is_there
             deciding::due_holds_expire_before_the_batch_is_decided
@@ -72,6 +75,7 @@ macro_rules! contract_tests {
             reading::the_log_is_read_in_pieces
             reading::a_snapshot_is_what_the_log_says
             reading::outcomes_are_found_wherever_they_are_kept
+            reading::commands_that_were_decided_are_told_from_others
             accounts::usernames_are_unique_without_regard_to_case
             accounts::accounts_are_listed_by_name
             accounts::a_session_stands_for_its_account_until_it_ends
@@ -79,6 +83,7 @@ macro_rules! contract_tests {
             accounts::a_new_password_ends_the_other_sessions
             accounts::api_keys_are_added_listed_and_revoked
             accounts::an_idempotent_change_is_answered_once
+            accounts::an_answer_without_a_change_is_recorded_once
             accounts::what_is_over_is_pruned
         }
     };

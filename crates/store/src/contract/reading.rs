@@ -185,3 +185,16 @@ pub async fn outcomes_are_found_wherever_they_are_kept(lab: &dyn Lab) {
     assert!(matches!(super::answer(&executed.outcomes[2]), Answer::Hold(_)));
     assert!(database.reads.outcome(Uuid::now_v7()).await.expect("read").is_none());
 }
+
+pub async fn commands_that_were_decided_are_told_from_others(lab: &dyn Lab) {
+    let database = furnished(lab).await;
+    let (taken, refused, unsent) = (receive("WATCH", 1), receive("NONE", 1), receive("WATCH", 1));
+    run(&database, 1, vec![taken.clone(), refused.clone()]).await;
+    let asked = vec![unsent.id, refused.id, taken.id];
+    let mut found = database.reads.decided(asked).await.expect("read");
+    found.sort_unstable();
+    let mut expected = vec![taken.id, refused.id];
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(database.reads.decided(Vec::new()).await.expect("read").is_empty());
+}

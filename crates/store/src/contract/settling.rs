@@ -45,9 +45,9 @@ pub async fn a_pending_order_is_readable_until_it_is_decided(lab: &dyn Lab) {
     let database = furnished(lab).await;
     let (order, receipt) = (place_for("carla", "WATCH", 2), receive("WATCH", 1));
     assert_eq!(status(&database, order.id).await, None);
-    for _ in 0..2 {
+    for new in [2, 0] {
         let both = vec![pending(&order, 5), pending(&receipt, 5)];
-        database.store.add_pending(both).await.expect("recorded, once and again");
+        assert_eq!(database.store.add_pending(both).await.expect("recorded, once and again"), new);
     }
     let shown = database.reads.order(order.id).await.expect("read").expect("it is pending");
     assert_eq!((shown.status, shown.placed_at), (OrderStatus::Pending, at(5)));
@@ -71,7 +71,12 @@ pub async fn what_is_decided_does_not_become_pending_again(lab: &dyn Lab) {
     let commands = [place("WATCH", 2), hold("WATCH", 1, 60), receive("WATCH", 1)];
     run(&database, 1, commands.to_vec()).await;
     let late = commands.iter().map(|command| pending(command, 2)).collect();
-    database.store.add_pending(late).await.expect("recorded");
+    assert_eq!(database.store.add_pending(late).await.expect("recorded"), 0);
+    // Nor under another id, if the key is known.
+    let keyed = |command: &Command| Command { id: Uuid::now_v7(), key: Some(command.id), ..command.clone() };
+    let keyed: Vec<Command> = commands.iter().map(keyed).collect();
+    let late = keyed.iter().map(|command| pending(command, 2)).collect();
+    assert_eq!(database.store.add_pending(late).await.expect("recorded"), 0);
     for command in &commands {
         assert_eq!(database.reads.pending(command.id).await.expect("read"), None);
         database.store.remove_pending(at(2), command.id).await.expect("nothing is there to remove");

@@ -164,7 +164,7 @@ fn values<'a>(ask: &'a Ask<'_>) -> Vec<&'a (dyn ToSql + Sync)> {
 
 /// Waits `wait_max` at most for an answer.
 pub(super) async fn within<T>(wait_max: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let late = |_| StoreError::Transient(format!("PostgreSQL did not answer within {wait_max:?}"));
+    let late = |_| StoreError::InDoubt(format!("PostgreSQL did not answer within {wait_max:?}"));
     tokio::time::timeout(wait_max, work).await.map_err(late)?
 }
 
@@ -174,7 +174,7 @@ impl From<tokio_postgres::Error> for StoreError {
         let Some(state) = error.code() else {
             let source = std::error::Error::source(&error);
             let is_defect = source.is_some_and(|source| source.is::<tokio_postgres::types::WrongType>());
-            return if is_defect { StoreError::Other(text) } else { StoreError::Transient(text) };
+            return if is_defect { StoreError::Other(text) } else { StoreError::InDoubt(text) };
         };
         match state.code() {
             "53100" => StoreError::Full(text),
@@ -184,6 +184,8 @@ impl From<tokio_postgres::Error> for StoreError {
             code => match &code[..2] {
                 // What is written violates a check or a key: the tables and what was decided do not fit together.
                 "23" => StoreError::Damaged(text),
+                // A server that stops while it waits for its standby has committed already.
+                _ if code.starts_with("57P") => StoreError::InDoubt(text),
                 // Connections, logins, missing databases, deadlocks and time limits, resources, operators, disks.
                 "08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58" => StoreError::Transient(text),
                 _other_classes => StoreError::Other(text),

@@ -32,6 +32,12 @@ use write::{Lane, Writer};
 
 pub use schema::VERSION as SCHEMA_VERSION;
 
+/// See [`crate::Database::check_postgres`].
+pub(crate) async fn check_version(url: &str) -> Result<()> {
+    let target = Target::parse(url, Wanted::Primary)?;
+    schema::check(&target.connect().await?).await.map_err(|error| target.explain(error))
+}
+
 /// An opened PostgreSQL database.
 pub struct Postgres {
     lane: Lane,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use holdfast_domain::Timestamp;
 use tokio_postgres::Row;
 
 use super::Postgres;
 use super::connection::{ask, get, timestamp};
 use super::write::BEGIN_REPEATABLE;
 use crate::Result;
-use crate::notes::{Note, Notes};
+use crate::notes::{Note, Notes, end_of};
 
 fn note_of(row: &Row) -> Result<Note> {
     Ok(Note { name: get(row, 0)?, body: get(row, 1)?, at: timestamp(row, 2)? })
@@ -33,6 +34,31 @@ impl Notes for Postgres {
             .await
     }
 
+    async fn replace_note(&self, note: Note, was: Option<&str>) -> Result<bool> {
+        let was = was.map(str::to_owned);
+        self.pool
+            .run(move |connection| async move {
+                let Note { name, body, at } = note;
+                let ask = match was {
+                    None => ask!(
+                        "INSERT INTO notes (name, body, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                        name,
+                        body,
+                        at.0
+                    ),
+                    Some(was) => ask!(
+                        "UPDATE notes SET body = $2, at = $3 WHERE name = $1 AND body = $4",
+                        name,
+                        body,
+                        at.0,
+                        was
+                    ),
+                };
+                Ok(connection.count(ask).await? > 0)
+            })
+            .await
+    }
+
     async fn delete_note(&self, name: &str) -> Result<bool> {
         let name = name.to_owned();
         self.pool
@@ -52,9 +78,18 @@ impl Notes for Postgres {
             .await
     }
 
+    async fn prune_notes(&self, prefix: &str, before: Timestamp) -> Result<()> {
+        let (prefix, end) = (prefix.to_owned(), end_of(prefix));
+        let sql = "DELETE FROM notes WHERE name >= $1 AND name < $2 AND at < $3";
+        self.pool
+            .run(move |connection| async move {
+                connection.count(ask!(sql, prefix, end, before.0)).await.map(drop)
+            })
+            .await
+    }
+
     async fn notes(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Note>> {
-        // Names sort by code point, and none is above U+10FFFF: the prefix's range ends there.
-        let (prefix, end) = (prefix.to_owned(), format!("{prefix}\u{10FFFF}"));
+        let (prefix, end) = (prefix.to_owned(), end_of(prefix));
         let after = after.unwrap_or_default().to_owned();
         let sql = "SELECT name, body, at FROM notes WHERE name >= $1 AND name < $2 AND name > $3 \
                    ORDER BY name LIMIT $4";

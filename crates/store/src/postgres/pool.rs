@@ -59,7 +59,7 @@ impl Pool {
             match &done {
                 Ok(_) => pool.idle().push(connection),
                 // Where one connection breaks, its neighbours lead to the same server.
-                Err(StoreError::Transient(_)) => pool.idle().clear(),
+                Err(StoreError::Transient(_) | StoreError::InDoubt(_)) => pool.idle().clear(),
                 Err(_) => {}
             }
             done

@@ -143,6 +143,16 @@ impl Reads for Postgres {
             .await
     }
 
+    async fn decided(&self, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+        let sql = "SELECT key FROM outcomes WHERE key = ANY($1)";
+        self.pool
+            .run(move |connection| async move {
+                let rows = connection.rows(ask!(sql, ids)).await?;
+                rows.iter().map(|row| get(row, 0)).collect()
+            })
+            .await
+    }
+
     async fn pending(&self, id: Uuid) -> Result<Option<Pending>> {
         self.pool
             .run(move |connection| async move {

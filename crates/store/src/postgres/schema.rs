@@ -20,6 +20,14 @@ const SERVER_MIN: i32 = 140_000;
 const LOCK: &str = "SELECT pg_advisory_lock(7525352680829580148)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7525352680829580148)";
 
+/// Refuses a database of an earlier version; a new one has none.
+pub(super) async fn check(connection: &Connection) -> Result<()> {
+    match version(connection).await? {
+        found if (1..VERSION).contains(&found) => Err(StoreError::Older { found, needed: VERSION }),
+        _new_or_current => Ok(()),
+    }
+}
+
 /// Checks the server, and brings the database to [`VERSION`], in one transaction.
 pub(super) async fn migrate(connection: &Connection) -> Result<()> {
     let server = connection.row(ask!("SELECT current_setting('server_version_num')::int")).await?;

@@ -24,10 +24,10 @@ pub(super) const CURSOR: &str = "SELECT position FROM cursors WHERE name = $1";
 const SAVE_CURSOR: &str = "INSERT INTO cursors (name, position) VALUES ($1, $2) \
                            ON CONFLICT (name) DO UPDATE SET position = excluded.position";
 
-/// An order, a hold or an outcome answers for the command `{id}` already.
-const IS_DECIDED: &str = "(EXISTS (SELECT 1 FROM orders WHERE orders.id = asked.id) \
-                          OR EXISTS (SELECT 1 FROM holds WHERE holds.id = asked.id) \
-                          OR EXISTS (SELECT 1 FROM outcomes WHERE outcomes.key = asked.id))";
+/// An order, a hold or an outcome answers for the command `asked.id` already, or for its key.
+const IS_DECIDED: &str = "(EXISTS (SELECT 1 FROM orders WHERE orders.id IN (asked.id, asked.key)) \
+                          OR EXISTS (SELECT 1 FROM holds WHERE holds.id IN (asked.id, asked.key)) \
+                          OR EXISTS (SELECT 1 FROM outcomes WHERE outcomes.key IN (asked.id, asked.key)))";
 
 #[async_trait]
 impl Store for Postgres {
@@ -54,7 +54,7 @@ impl Store for Postgres {
         self.find(self.pool.clone(), NEXT_DUE, |row| timestamp(row, 0)).await
     }
 
-    async fn add_pending(&self, pending: Vec<Pending>) -> Result<()> {
+    async fn add_pending(&self, pending: Vec<Pending>) -> Result<usize> {
         self.pool.run(move |connection| async move { add_pending(&connection, pending).await }).await
     }
 
@@ -137,7 +137,7 @@ async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> 
         return connection.simple("ROLLBACK").await;
     };
     let pending = pending_of(&row)?;
-    let sql = format!("SELECT {IS_DECIDED} FROM (SELECT $1::uuid AS id) AS asked");
+    let sql = format!("SELECT {IS_DECIDED} FROM (SELECT $1::uuid AS id, NULL::uuid AS key) AS asked");
     if get(&connection.row(ask!(&sql, id)).await?, 0)? {
         connection.count(ask!("DELETE FROM pending WHERE id = $1", id)).await?;
         return connection.simple("COMMIT").await;
@@ -151,7 +151,7 @@ async fn remove_pending(connection: &Connection, clock: Timestamp, id: Uuid) -> 
 
 /// A batch may be decided beside this, and neither see the other's rows. Then a row stays behind that is pending no
 /// more: readers leave out what is decided, and the next time it is sent or settled, it goes.
-async fn add_pending(connection: &Connection, mut pending: Vec<Pending>) -> Result<()> {
+async fn add_pending(connection: &Connection, mut pending: Vec<Pending>) -> Result<usize> {
     // In one order for all, so that two who record the same commands cannot wait for each other.
     pending.sort_by_key(|pending| pending.command.id);
     let orders: Vec<_> = pending.iter().map(Pending::order).collect();
@@ -164,8 +164,8 @@ async fn add_pending(connection: &Connection, mut pending: Vec<Pending>) -> Resu
     let sql = format!(
         "INSERT INTO pending (id, since, is_order, customer, command) \
          SELECT id, since, is_order, customer, command \
-         FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::text[]) WITH ORDINALITY \
-         AS asked (id, since, is_order, customer, command, place) WHERE NOT {IS_DECIDED} ORDER BY place \
+         FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::uuid[]) WITH ORDINALITY \
+         AS asked (id, since, is_order, customer, command, key, place) WHERE NOT {IS_DECIDED} ORDER BY place \
          ON CONFLICT (id) DO NOTHING"
     );
     let ask = ask!(
@@ -175,8 +175,9 @@ async fn add_pending(connection: &Connection, mut pending: Vec<Pending>) -> Resu
         orders.iter().map(Option::is_some).collect::<Vec<_>>(),
         customers,
         commands,
+        pending.iter().map(|pending| pending.command.key).collect::<Vec<_>>(),
     );
-    connection.count(ask).await.map(drop)
+    Ok(connection.count(ask).await? as usize)
 }
 
 /// From the columns `command, since`.

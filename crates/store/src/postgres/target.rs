@@ -105,6 +105,7 @@ impl Target {
         match error {
             StoreError::Other(text) => StoreError::Other(format!("{}: {text}", self.name)),
             StoreError::Transient(text) => StoreError::Transient(format!("{}: {text}", self.name)),
+            StoreError::InDoubt(text) => StoreError::InDoubt(format!("{}: {text}", self.name)),
             known => known,
         }
     }

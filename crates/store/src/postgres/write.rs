@@ -6,8 +6,8 @@
 //! the head.
 //!
 //! A connection can die after a COMMIT was sent and before it was answered. Then nobody knows whether the batch is in
-//! the log. That is no special case: it is [`StoreError::Transient`], the caller sends the same commands again, and
-//! those that were committed are answered from what is remembered of them.
+//! the log: [`StoreError::InDoubt`]. The caller sends the same commands again, and those that were committed are answered
+//! from what is remembered of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

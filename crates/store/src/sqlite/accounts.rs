@@ -212,6 +212,10 @@ impl Accounts for Sqlite {
         self.read(move |connection| find_answered(connection, key)).await
     }
 
+    async fn record(&self, answered: Answered) -> Result<Option<Answered>> {
+        Ok(self.change(Some(answered), |_| Ok(Change::Done(()))).await?.replayed())
+    }
+
     async fn prune_accounts(&self, now: Timestamp) -> Result<()> {
         let old = now.plus_seconds(-OUTCOME_HOURS * 3_600);
         let sessions = "DELETE FROM sessions WHERE hash IN \

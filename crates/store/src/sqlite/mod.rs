@@ -242,6 +242,11 @@ fn open_writer(path: &Path) -> Result<(Connection, Checkpoints)> {
     Ok((connection, checkpoints))
 }
 
+/// See [`crate::Database::check_sqlite`].
+pub(crate) fn check_version(path: &Path) -> Result<()> {
+    if path.exists() { schema::check(&open_reader(path)?) } else { Ok(()) }
+}
+
 fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;

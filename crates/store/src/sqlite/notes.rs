@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 use super::write::End;
 use super::{Sqlite, all, first};
 use crate::Result;
-use crate::notes::{Note, Notes};
+use crate::notes::{Note, Notes, end_of};
 
 fn note_of(row: &Row<'_>) -> Result<Note> {
     Ok(Note { name: row.get(0)?, body: row.get(1)?, at: Timestamp(row.get(2)?) })
@@ -24,6 +24,27 @@ impl Notes for Sqlite {
                     put.execute(params![note.name, note.body, note.at.0])?;
                 }
                 Ok((End::Commit, ()))
+            })
+        })
+        .await
+    }
+
+    async fn replace_note(&self, note: Note, was: Option<&str>) -> Result<bool> {
+        let was = was.map(str::to_owned);
+        self.write(move |writer| {
+            writer.transaction(|connection| {
+                let Note { name, body, at } = &note;
+                let written = match &was {
+                    None => connection
+                        .prepare_cached(
+                            "INSERT INTO notes (name, body, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                        )?
+                        .execute(params![name, body, at.0])?,
+                    Some(was) => connection
+                        .prepare_cached("UPDATE notes SET body = ?2, at = ?3 WHERE name = ?1 AND body = ?4")?
+                        .execute(params![name, body, at.0, was])?,
+                };
+                Ok((if written > 0 { End::Commit } else { End::Nothing }, written > 0))
             })
         })
         .await
@@ -49,9 +70,21 @@ impl Notes for Sqlite {
         .await
     }
 
+    async fn prune_notes(&self, prefix: &str, before: Timestamp) -> Result<()> {
+        let (from, to) = (prefix.to_owned(), end_of(prefix));
+        self.write(move |writer| {
+            writer.transaction(|connection| {
+                let gone = connection
+                    .prepare_cached("DELETE FROM notes WHERE name >= ?1 AND name < ?2 AND at < ?3")?
+                    .execute(params![from, to, before.0])?;
+                Ok((if gone > 0 { End::Commit } else { End::Nothing }, ()))
+            })
+        })
+        .await
+    }
+
     async fn notes(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Note>> {
-        // Names are compared byte by byte, and no byte of UTF-8 is above 0xFF: the prefix's range ends there.
-        let (from, to) = (after.unwrap_or_default().max(prefix).to_owned(), format!("{prefix}\u{10FFFF}"));
+        let (from, to) = (after.unwrap_or_default().max(prefix).to_owned(), end_of(prefix));
         let exclusive = after.is_some_and(|after| after >= prefix);
         self.read(move |connection| {
             let sql = "SELECT name, body, at FROM notes WHERE name >= ?1 AND name < ?2 AND (name > ?1 OR NOT ?3) \

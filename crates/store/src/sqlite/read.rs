@@ -61,6 +61,20 @@ impl Reads for Sqlite {
         self.read(move |connection| find_outcome(connection, id)).await
     }
 
+    async fn decided(&self, ids: Vec<Uuid>) -> Result<Vec<Uuid>> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM outcomes WHERE key = ?1")?;
+            let mut found = Vec::new();
+            for command in ids {
+                if statement.exists([command.as_bytes()])? {
+                    found.push(command);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     async fn pending(&self, id: Uuid) -> Result<Option<Pending>> {
         self.read(move |connection| find_pending(connection, id)).await
     }

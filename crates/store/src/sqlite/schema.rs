@@ -12,14 +12,29 @@ const MIGRATIONS: [&str; 2] = [
 /// The newest schema version that this Holdfast knows.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// Refuses a database of an earlier version; a new one has none.
+pub(super) fn check(connection: &Connection) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version')";
+    if !connection.query_row(sql, [], |row| row.get(0))? {
+        return Ok(());
+    }
+    match found(connection)? {
+        found if (1..VERSION).contains(&found) => Err(StoreError::Older { found, needed: VERSION }),
+        _new_or_current => Ok(()),
+    }
+}
+
+fn found(connection: &Connection) -> Result<i64> {
+    let sql = "SELECT coalesce(max(version), 0) FROM schema_version";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
+}
+
 /// Brings the database to [`VERSION`], in one transaction.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction
         .execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")?;
-    let found: i64 =
-        transaction
-            .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    let found = found(&transaction)?;
     if found > VERSION {
         return Err(StoreError::Newer { found, known: VERSION });
     }

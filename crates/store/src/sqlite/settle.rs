@@ -68,12 +68,9 @@ impl Store for Sqlite {
         self.read(next_due).await
     }
 
-    async fn add_pending(&self, pending: Vec<Pending>) -> Result<()> {
+    async fn add_pending(&self, pending: Vec<Pending>) -> Result<usize> {
         self.write(move |writer| {
-            writer.transaction(|connection| {
-                add_pending(connection, &pending)?;
-                Ok((End::Commit, ()))
-            })
+            writer.transaction(|connection| Ok((End::Commit, add_pending(connection, &pending)?)))
         })
         .await
     }
@@ -192,21 +189,27 @@ pub(super) fn is_decided(connection: &Connection, id: Uuid) -> Result<bool> {
     Ok(connection.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0))?)
 }
 
-fn add_pending(connection: &Connection, pending: &[Pending]) -> Result<()> {
+fn add_pending(connection: &Connection, pending: &[Pending]) -> Result<usize> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO pending (id, since, is_order, customer, command) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut json = Json::default();
+    let mut new = 0;
     for pending in pending {
         let Pending { command, since } = pending;
         // It may have been decided while the caller still waited; then nothing would ever settle it.
         if is_decided(connection, command.id)? {
             continue;
         }
+        if let Some(key) = command.key
+            && is_decided(connection, key)?
+        {
+            continue;
+        }
         let order = pending.order();
         let customer = order.as_ref().and_then(|order| order.customer.as_ref());
-        insert.execute(params![
+        new += insert.execute(params![
             command.id.as_bytes(),
             since.0,
             order.is_some(),
@@ -214,7 +217,7 @@ fn add_pending(connection: &Connection, pending: &[Pending]) -> Result<()> {
             json.of(command)?,
         ])?;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// From the columns `command, since`.

@@ -100,6 +100,21 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
+async fn whoever_is_not_to_bring_a_database_to_this_version_is_told_that_it_is_older() {
+    let folder = Folder::new();
+    Database::check_sqlite(&folder.file()).expect("a new one is of this version");
+    folder.open().await.store.close().await;
+    Database::check_sqlite(&folder.file()).expect("it is of this version");
+    let needed = super::SCHEMA_VERSION;
+    folder.sql(&format!("DELETE FROM schema_version WHERE version = {needed}")).await.expect("deleted");
+    let refused = Database::check_sqlite(&folder.file()).expect_err("it is older");
+    assert!(
+        matches!(refused, StoreError::Older { found, needed: n } if (found, n) == (needed - 1, needed)),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_called_damaged() {
     let folder = Folder::new();
     std::fs::create_dir_all(folder.file().parent().expect("a parent")).expect("made");

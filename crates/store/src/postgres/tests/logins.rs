@@ -112,7 +112,8 @@ async fn a_database_that_takes_no_writes_is_waited_for() {
     lab.server.sql("postgres", &leave).await.expect("sent away");
     for _ in 0..3 {
         let failure = database.store.execute(crate::contract::at(1), vec![place("WATCH", 1)].into()).await;
-        waits(&failure.expect_err("it takes no writes"), &[]);
+        let failure = failure.expect_err("it takes no writes");
+        assert!(failure.is_transient(), "{failure:?}");
     }
     lab.server.sql("postgres", &set("off")).await.expect("set");
     answer(&run_one(&database, 2, &place("WATCH", 1)).await);
@@ -161,6 +162,20 @@ async fn a_database_of_a_newer_version_is_refused() {
     let refused = refusal(&lab.url).await;
     let known = crate::postgres::SCHEMA_VERSION;
     assert!(matches!(refused, StoreError::Newer { found: 99, known: k } if k == known), "{refused:?}");
+}
+
+#[tokio::test]
+async fn whoever_is_not_to_bring_a_database_to_this_version_is_told_that_it_is_older() {
+    let lab = Server::new().await;
+    Database::check_postgres(&lab.url).await.expect("an empty one is of no version");
+    lab.open().await.store.close().await;
+    Database::check_postgres(&lab.url).await.expect("it is of this version");
+    let needed = crate::postgres::SCHEMA_VERSION;
+    lab.sql(&format!("DELETE FROM schema_version WHERE version = {needed}")).await.expect("deleted");
+    let refused = Database::check_postgres(&lab.url).await.expect_err("it is older");
+    let is_older =
+        matches!(refused, StoreError::Older { found, needed: n } if (found, n) == (needed - 1, needed));
+    assert!(is_older, "{refused:?}");
 }
 
 #[tokio::test]
