@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use holdfast_domain::{Command, Outcome};
+use holdfast_domain::Command;
 use tokio::sync::oneshot;
 
 use crate::amqp::Held;
-use crate::{NotTaken, Reply, Undecided};
+use crate::{NotTaken, Reply};
 
 /// An envelope in a worker's hands, to be settled once.
 #[derive(Debug)]
@@ -50,11 +50,11 @@ impl Delivery {
         }
     }
 
-    /// Tells whoever waits: the outcomes of `commands`, in their order, or that nothing of them was done. Nobody may be
-    /// waiting any more: the outcome can be read by id.
-    pub fn settle(self, decided: Result<Vec<Outcome>, NotTaken>) {
+    /// Tells whoever waits: the outcomes of `commands`, in their order, or why there are none. Nobody may be waiting any
+    /// more: the outcome can be read by id.
+    pub fn settle(self, decided: Reply) {
         match self.end {
-            End::Local(reply) => drop(reply.send(decided.map_err(Undecided::NotTaken))),
+            End::Local(reply) => drop(reply.send(decided)),
             End::Amqp(held) => held.settle(decided),
         }
     }

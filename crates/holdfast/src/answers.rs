@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use holdfast_bus::{Delivery, NotTaken};
+use holdfast_bus::{Delivery, Undecided};
 use holdfast_domain::Outcome;
 use holdfast_store::Committed;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// What came of a batch, and what is to be announced of it.
 pub struct Decided {
-    pub outcomes: Result<Vec<Outcome>, NotTaken>,
+    pub outcomes: Result<Vec<Outcome>, Undecided>,
     pub committed: Vec<Committed>,
 }
 
@@ -28,9 +28,9 @@ pub fn settle(batch: Vec<Delivery>, decided: Decided, followers: &broadcast::Sen
                 delivery.settle(Ok(own));
             }
         }
-        Err(not_taken) => {
+        Err(undecided) => {
             for delivery in batch {
-                delivery.settle(Err(not_taken.clone()));
+                delivery.settle(Err(undecided.clone()));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use holdfast_bus::{Consumer, Delivery, NotTaken};
+use holdfast_bus::{Consumer, Delivery, NotTaken, Undecided};
 use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
 use holdfast_store::{Committed, Database, Executed, Reads, Store, StoreError, plan};
 use tokio::sync::{broadcast, watch};
@@ -41,9 +41,10 @@ const SUSPECT_DELIVERIES: u32 = 2;
 const CULPRIT_DELIVERIES: u32 = 6;
 /// How often an idle worker shows that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-/// How often outcomes, sessions and idempotency keys that are out of date are deleted, and how many at a time.
+/// How often outcomes, sessions and idempotency keys that are out of date are looked for, and how many outcomes are deleted
+/// at a time: small batches between two looks for due holds, until no more are left.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const PRUNE_OUTCOMES_MAX: usize = 10_000;
+const PRUNE_OUTCOMES_MAX: usize = 2_000;
 /// How often due holds are looked for on SKUs that nobody orders.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
@@ -80,6 +81,15 @@ impl Worker {
 /// Whether it came back so often that it may be what its workers died of.
 fn is_suspect(delivery: &Delivery) -> bool {
     delivery.delivery_count >= SUSPECT_DELIVERIES
+}
+
+/// What is said of commands that the database did not take. Its own words are for the log.
+fn undecided(nothing_done: bool) -> Undecided {
+    if nothing_done {
+        NotTaken::Unavailable("the database takes no writes now".to_owned()).into()
+    } else {
+        Undecided::InDoubt("the database broke off while it was written".to_owned())
+    }
 }
 
 /// A batch in the hands of the database.
@@ -176,7 +186,10 @@ impl Desk {
                     full = consumer.full(limit) => {
                         let next = Batch::new(full);
                         if !next.has_suspects() {
-                            self.store.foresee(clock::now(), next.commands.clone()).await;
+                            // Both go on together: what is decided may wait for the same lock, in front of the plan.
+                            let planned = self.store.foresee(clock::now(), next.commands.clone());
+                            let (decided, ()) = tokio::join!(&mut deciding, planned);
+                            deciding = Box::pin(std::future::ready(decided));
                         }
                         foreseen = Some(next);
                     }
@@ -282,8 +295,7 @@ impl Desk {
                 let why = format!("its worker ended {} times while it had it", delivery.delivery_count);
                 match delivery.dead_letter(index, &why).await {
                     Ok(()) => {
-                        self.store.remove_pending(clock::now(), command.id).await?;
-                        outcomes.push(self.not_processable(command, why).await?);
+                        outcomes.push(self.give_up(command, why).await?);
                         continue;
                     }
                     Err(not_taken) => tracing::error!(%not_taken, id = %command.id, "it cannot be put aside"),
@@ -294,8 +306,8 @@ impl Desk {
             self.announce(decided.committed)?;
             match decided.outcomes {
                 Ok(decided) => outcomes.extend(decided),
-                Err(not_taken) => {
-                    delivery.settle(Err(not_taken));
+                Err(undecided) => {
+                    delivery.settle(Err(undecided));
                     return Ok(());
                 }
             }
@@ -326,7 +338,13 @@ impl Desk {
         }
     }
 
-    async fn not_processable(&self, command: &Command, detail: String) -> anyhow::Result<Outcome> {
+    /// The outcome of a command that will never be decided by the rules; if it is pending, it is settled with that.
+    async fn give_up(&self, command: &Command, detail: String) -> Result<Outcome, StoreError> {
+        match self.store.remove_pending(clock::now(), command.id).await {
+            Err(error) if error.is_transient() || error.is_final() => return Err(error),
+            Err(error) => tracing::error!(%error, id = %command.id, "it stays pending"),
+            Ok(()) => {}
+        }
         let position = self.store.head().await?.position;
         let result = Err(Rejection::NotProcessable { detail });
         Ok(Outcome { id: command.id, position, replayed: false, result })
@@ -338,7 +356,7 @@ impl Desk {
         &self,
         commands: Arc<Vec<Command>>,
         committed: &mut Vec<Committed>,
-    ) -> anyhow::Result<Result<Vec<Outcome>, NotTaken>> {
+    ) -> anyhow::Result<Result<Vec<Outcome>, Undecided>> {
         let mut outcomes = Vec::with_capacity(commands.len());
         let whole = 0..commands.len();
         let mut parts = Vec::from([whole]);
@@ -348,24 +366,28 @@ impl Desk {
             } else {
                 Arc::new(commands[part.clone()].to_vec())
             };
-            match self.execute(slice).await {
+            let executed = match self.execute(slice).await {
                 Ok(executed) => {
                     outcomes.extend(executed.outcomes);
                     committed.extend(executed.committed);
+                    continue;
                 }
-                // Nothing of this part was committed; parts before it are remembered by id when they come again.
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
-                    return Ok(Err(NotTaken::Unavailable(error.to_string())));
-                }
-                Err(error @ (StoreError::Damaged(_) | StoreError::Newer { .. } | StoreError::Closed)) => {
-                    return Err(error.into());
-                }
-                Err(error) if part.len() == 1 => {
+                Err(error) if part.len() == 1 && !error.is_transient() && !error.is_final() => {
                     let command = &commands[part.start];
                     tracing::error!(%error, id = %command.id, kind = command.body.kind(), "a command cannot be processed");
-                    outcomes.push(self.not_processable(command, error.to_string()).await?);
+                    self.give_up(command, error.to_string()).await.map(|outcome| outcomes.push(outcome))
                 }
+                Err(error) => Err(error),
+            };
+            match executed {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
+                    // Parts before this one were committed; they are remembered by id when they come again.
+                    let nothing_done = outcomes.is_empty() && !error.is_in_doubt();
+                    return Ok(Err(undecided(nothing_done)));
+                }
+                Err(error) if error.is_final() || part.len() == 1 => return Err(error.into()),
                 Err(error) => {
                     tracing::warn!(%error, commands = part.len(), "a batch fails; trying its halves");
                     let middle = part.start + part.len() / 2;
@@ -377,8 +399,10 @@ impl Desk {
         Ok(Ok(outcomes))
     }
 
+    /// [`StoreError::InDoubt`] if any of its tries may have been committed.
     async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Executed, StoreError> {
         let mut tries = 0;
+        let mut doubt = None;
         loop {
             tries += 1;
             let started = Instant::now();
@@ -390,12 +414,21 @@ impl Desk {
             match executed {
                 Ok(executed) => {
                     self.metrics.batch(commands.len(), started.elapsed());
-                    self.metrics.decided(&executed.outcomes);
+                    if let Some(committed) = &executed.committed {
+                        self.metrics.decided(committed);
+                    }
                     return Ok(executed);
                 }
-                Err(error @ StoreError::Transient(_)) if tries < TRIES_MAX => {
+                Err(error @ (StoreError::Transient(_) | StoreError::InDoubt(_))) if tries < TRIES_MAX => {
                     tracing::debug!(%error, tries, "trying a batch again");
+                    doubt = doubt.or(Some(error).filter(StoreError::is_in_doubt));
                     tokio::time::sleep(RETRY_WAIT * tries).await;
+                }
+                Err(error) if error.is_transient() => {
+                    if doubt.is_some() {
+                        tracing::warn!(%error, "a batch that is in doubt is given up");
+                    }
+                    return Err(doubt.unwrap_or(error));
                 }
                 Err(error) => return Err(error),
             }
@@ -412,6 +445,7 @@ pub async fn sweep(
     let store = &database.store;
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     let mut pruned = Instant::now();
+    let mut more_to_prune = false;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -431,10 +465,16 @@ pub async fn sweep(
                 Err(error) => tracing::warn!(%error, "due holds could not be ended"),
             }
         }
-        if pruned.elapsed() > PRUNE_EVERY {
-            pruned = Instant::now();
-            let outcomes = store.prune_outcomes(now, PRUNE_OUTCOMES_MAX).await.map(drop);
-            if let Err(error) = outcomes.and(database.accounts.prune_accounts(now).await) {
+        let is_time = pruned.elapsed() > PRUNE_EVERY;
+        if is_time || more_to_prune {
+            let outcomes = store.prune_outcomes(now, PRUNE_OUTCOMES_MAX).await;
+            more_to_prune = outcomes.as_ref().is_ok_and(|gone| *gone == PRUNE_OUTCOMES_MAX);
+            let mut pruning = outcomes.map(drop);
+            if is_time {
+                pruned = Instant::now();
+                pruning = pruning.and(database.accounts.prune_accounts(now).await);
+            }
+            if let Err(error) = pruning {
                 tracing::warn!(%error, "what is out of date could not be pruned");
             }
         }

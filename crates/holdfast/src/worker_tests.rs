@@ -2,18 +2,18 @@
 
 use holdfast_bus::amqp::{Bus, Settings};
 use holdfast_domain::{Answer, Order, OrderStatus};
-use holdfast_testbed::{Rabbit, eventually};
+use holdfast_testbed::{Postgres, Rabbit, eventually};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::follow::testing::{Shop, command, item, order};
+use crate::follow::testing::{Shop, command, item, location, order};
 use crate::instance::Instance;
 use crate::role::Role;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn worker(shop: &Shop, consumer: Consumer) -> Worker {
-    let database = &shop.database;
+async fn worker(database: &Database, consumer: Consumer) -> Worker {
     let instance = Instance::join("here", &[Role::Orders], database.clone()).await.expect("a place");
     Worker {
         queue: CommandQueue::Orders,
@@ -66,14 +66,15 @@ async fn what_killed_six_workers_is_put_aside_and_its_neighbours_are_decided() {
     for count in 0..CULPRIT_DELIVERIES {
         let delivery = consumer.batch(1_000).await.expect("it comes again").remove(0);
         assert_eq!(delivery.delivery_count, count);
-        delivery.settle(Err(NotTaken::Stopping));
+        delivery.settle(Err(NotTaken::Stopping.into()));
     }
     drop(consumer);
     dying.close().await;
 
     let bus = connect().await;
     let (stop, draining) = watch::channel(false);
-    let running = tokio::spawn(worker(&shop, bus.consumer(CommandQueue::Orders)).await.run(draining));
+    let running =
+        tokio::spawn(worker(&shop.database, bus.consumer(CommandQueue::Orders)).await.run(draining));
     let outcomes = tokio::time::timeout(PATIENCE, reply).await.expect("a reply").expect("a reply");
     let outcomes = outcomes.expect("they are decided");
     let ids = |commands: &[Command]| commands.iter().map(|command| command.id).collect::<Vec<_>>();
@@ -98,7 +99,7 @@ async fn a_worker_with_a_thread_of_its_own_answers_everybody_before_it_ends() {
     let shop = Shop::open().await;
     shop.run([item("X", "B", "M", 100, 1_000_000)]).await;
     let (publisher, consumer) = holdfast_bus::local();
-    let mut worker = worker(&shop, consumer).await;
+    let mut worker = worker(&shop.database, consumer).await;
     worker.has_own_thread = true;
     let (committed, mut told) = broadcast::channel(1_000);
     worker.committed = committed;
@@ -131,4 +132,51 @@ async fn a_worker_with_a_thread_of_its_own_answers_everybody_before_it_ends() {
         events += batch.events.len();
     }
     assert_eq!(events, orders, "the followers are told of all, in order");
+}
+
+/// Over PostgreSQL, where planning waits for its turn, as deciding does.
+#[tokio::test]
+async fn a_full_batch_is_planned_behind_one_that_waits_for_its_turn() {
+    let postgres = Postgres::shared().await.expect("PostgreSQL runs");
+    let url = postgres.fresh_database().await.expect("a database");
+    let database = Database::open_postgres(&url, None).await.expect("it opens");
+    let execute = |commands: Vec<Command>| {
+        let store = database.store.clone();
+        async move { store.execute(clock::now(), Arc::new(commands)).await.expect("it is executed") }
+    };
+    let furniture = [location("NORTH", 1), item("X", "B", "M", 100, 10_000)].map(command);
+    execute(furniture.to_vec()).await;
+    let (publisher, consumer) = holdfast_bus::local();
+    let (_stop, draining) = watch::channel(false);
+    let running = tokio::spawn(worker(&database, consumer).await.run(draining));
+
+    // Somebody holds the log, so that a receipt keeps its turn; an order waits behind it, and a full batch behind that.
+    let hold = "BEGIN; SELECT 1 FROM log_head FOR UPDATE; SELECT pg_sleep(3); ROLLBACK";
+    let held = postgres.sql(&url, hold);
+    let rest = async {
+        let pause = || tokio::time::sleep(Duration::from_millis(500));
+        let sleeping = "SELECT count(*) FROM pg_stat_activity \
+                        WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let is_held = || async { postgres.sql(&url, sleeping).await.is_ok_and(|count| count.trim() == "1") };
+        eventually("the log to be held", PATIENCE, is_held).await.expect("it is");
+        let receipt = json!({"kind": "stock.receive", "sku": "X", "location": "NORTH", "quantity": 1});
+        let receipt = tokio::spawn(execute(vec![command(receipt)]));
+        pause().await;
+        let orders =
+            |count: usize| (0..count).map(|_| command(order(Uuid::now_v7(), "X", 1))).collect::<Vec<_>>();
+        let first = publisher.publish(orders(1)).expect("there is room");
+        pause().await;
+        let full = publisher.publish(orders(1_000)).expect("there is room");
+        receipt.await.expect("no panic");
+        [first, full]
+    };
+    let (held, replies) = tokio::join!(held, rest);
+    held.expect("the log is let go");
+    for reply in replies {
+        let outcomes = tokio::time::timeout(PATIENCE, reply).await.expect("nobody waits for ever");
+        let outcomes = outcomes.expect("a reply").expect("they are decided");
+        assert!(outcomes.iter().all(|outcome| status(outcome) == Some(OrderStatus::Accepted)));
+    }
+    drop(publisher);
+    running.await.expect("no panic").expect("it ends");
 }

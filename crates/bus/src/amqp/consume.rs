@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use holdfast_domain::{Command, CommandQueue, Outcome};
+use holdfast_domain::{Command, CommandQueue};
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -18,7 +18,7 @@ use super::settle::{self, ReplyTo, Settlement, Verdict};
 use super::trouble::plain;
 use super::{Alive, RETRY_WAIT, Settings, Shared, declare};
 use crate::topology::queue_name;
-use crate::{Delivery, NotTaken};
+use crate::{Delivery, NotTaken, Reply};
 
 const TAG: &str = "holdfast";
 
@@ -47,7 +47,7 @@ impl Held {
         self.line_number == 1
     }
 
-    pub(crate) fn settle(self, decided: Result<Vec<Outcome>, NotTaken>) {
+    pub(crate) fn settle(self, decided: Reply) {
         let verdict = match decided {
             Ok(outcomes) => {
                 let reply = self

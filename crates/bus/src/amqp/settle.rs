@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::link::Line;
 use super::trouble::plain;
 use super::{Alive, CLOSED, Shared};
-use crate::NotTaken;
+use crate::Undecided;
 
 /// How long an envelope that was not taken waits before the broker may give it out again.
 const AGAIN_WAIT: Duration = Duration::from_millis(250);
@@ -43,7 +43,7 @@ pub(super) struct Settlement {
 #[derive(Debug)]
 pub(super) enum Verdict {
     Done { reply: Option<(ReplyTo, Vec<u8>)> },
-    Again { why: NotTaken },
+    Again { why: Undecided },
 }
 
 /// Settles what the worker has done with the envelopes of one channel, until the last of them is settled.

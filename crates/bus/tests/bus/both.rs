@@ -88,7 +88,7 @@ async fn what_a_worker_could_not_do_is_surely_not_taken_or_comes_again(kind: Kin
     let first = ends.consumer.batch(10).await.expect("it arrives").remove(0);
     let durable = first.is_durable();
     let why = NotTaken::Unavailable("the disk is full".to_owned());
-    first.settle(Err(why.clone()));
+    first.settle(Err(why.clone().into()));
     if durable {
         // The broker has it, so it is not the caller's to send again: it comes back, and says that it was here.
         let again = ends.consumer.batch(10).await.expect("it comes again").remove(0);
