@@ -60,7 +60,7 @@ pub fn location_of(command: &Command) -> String {
 fn collection_of(body: &CommandBody) -> &'static str {
     match body {
         CommandBody::PlaceOrder(_) => "/v1/orders/",
-        CommandBody::PlaceHold(_) => "/v1/holds/",
+        // A hold that is pending, or was refused, is nowhere else.
         _of_other_kinds => "/v1/commands/",
     }
 }

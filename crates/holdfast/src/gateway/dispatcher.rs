@@ -66,7 +66,7 @@ impl Dispatcher {
         &self.publishers
     }
 
-    /// Sends a command and waits for its decision; with `respond_async`, only until it is durable.
+    /// Sends a command and waits for its decision; with `respond_async` only until it is durable, if it is new.
     pub async fn submit(
         &self,
         command: Command,
@@ -88,18 +88,28 @@ impl Dispatcher {
         alarm: &Alarm,
     ) -> Result<Option<Vec<Outcome>>, Problem> {
         let queue = commands.first().map_or(CommandQueue::Orders, |command| command.body.queue());
-        if respond_async {
-            self.record_pending(&commands).await?;
-        }
+        // What came before under one of these ids or keys has its answer already, or gets it now: that one is waited for.
+        let may_leave = respond_async
+            && match self.record_pending(&commands).await {
+                Ok(new) => new == commands.len(),
+                Err(trouble) if trouble.is_in_doubt() => {
+                    tracing::warn!(%trouble, "nobody knows whether commands were recorded as pending");
+                    return Err(in_doubt("the database did not answer", &commands));
+                }
+                Err(trouble) => return Err(trouble.into()),
+            };
         let commands = Arc::new(commands);
         let published = self.publishers.of(queue).publish(commands.clone());
-        let waiting = match (published, respond_async) {
+        let waiting = match (published, may_leave) {
             (Ok(waiting), false) => waiting,
             // It is durable: whether the queue took it now or the sweeper brings it again, it will be decided.
             (Ok(_) | Err(_), true) => return Ok(None),
-            (Err(not_taken), false) => return Err(not_taken.into()),
+            (Err(not_taken), false) => return self.not_taken(not_taken, respond_async, &commands).await,
         };
         match alarm.within(DECISION_WAIT, waiting).await {
+            Some(Ok(Err(Undecided::NotTaken(not_taken)))) => {
+                self.not_taken(not_taken, respond_async, &commands).await
+            }
             Some(reply) => {
                 let outcomes = settled(reply, &commands)?;
                 if let Some(last) = outcomes.iter().map(|outcome| outcome.position.0).max() {
@@ -109,7 +119,7 @@ impl Dispatcher {
             }
             // The queue has it by now: if it cannot be recorded as pending, nobody here knows what becomes of it.
             None => match self.record_pending(&commands).await {
-                Ok(()) => Ok(None),
+                Ok(_) => Ok(None),
                 Err(trouble) => {
                     tracing::warn!(%trouble, "a command that waits for its decision could not be recorded as pending");
                     Err(in_doubt("it waits for its decision, and the database is out of reach", &commands))
@@ -118,7 +128,31 @@ impl Dispatcher {
         }
     }
 
-    async fn record_pending(&self, commands: &[Command]) -> Result<(), StoreError> {
+    /// What is recorded as pending will be decided, whatever the queue says now.
+    async fn not_taken(
+        &self,
+        why: NotTaken,
+        may_be_pending: bool,
+        commands: &[Command],
+    ) -> Result<Option<Vec<Outcome>>, Problem> {
+        let mut pending = 0;
+        if may_be_pending {
+            for command in commands {
+                match self.database.reads.pending(command.id).await {
+                    Ok(found) => pending += usize::from(found.is_some()),
+                    Err(_trouble) => return Err(in_doubt("the database is out of reach", commands)),
+                }
+            }
+        }
+        match pending {
+            0 => Err(why.into()),
+            all if all == commands.len() => Ok(None),
+            _some => Err(in_doubt("some of it is pending", commands)),
+        }
+    }
+
+    /// Says how many are new.
+    async fn record_pending(&self, commands: &[Command]) -> Result<usize, StoreError> {
         let since = clock::now();
         let pending = commands.iter().map(|command| Pending { command: command.clone(), since }).collect();
         self.database.store.add_pending(pending).await
@@ -133,8 +167,7 @@ fn settled(
         Ok(Ok(outcomes)) => Ok(outcomes),
         Ok(Err(Undecided::NotTaken(not_taken))) => Err(not_taken.into()),
         Ok(Err(Undecided::InDoubt(why))) => Err(in_doubt(&why, commands)),
-        // The worker went away with the envelope in its hands.
-        Err(_) => Err(NotTaken::Stopping.into()),
+        Err(_) => Err(in_doubt("its worker went away with it in its hands", commands)),
     }
 }
 

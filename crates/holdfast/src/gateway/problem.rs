@@ -234,8 +234,14 @@ impl From<NotTaken> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        // Addresses, users and what the system said of them are for the log, not for whoever asks.
         if error.is_transient() {
-            return Problem::unavailable("unavailable", format!("{error}."));
+            tracing::warn!(%error, "the database did not take a request");
+            let why = match error {
+                StoreError::Full(_) => "The database is full.",
+                _other_trouble => "The database is not reachable now.",
+            };
+            return Problem::unavailable("unavailable", why);
         }
         tracing::error!(%error, "the database failed a request");
         Problem::internal()

@@ -53,6 +53,23 @@ async fn orders_and_holds_are_commands_too() {
 }
 
 #[tokio::test]
+async fn a_hold_that_is_not_waited_for_is_found_where_its_answer_says() {
+    let server = Server::shared().await;
+    let sku = server.item(1).await;
+    for (quantity, ok) in [(1, true), (2, false)] {
+        let hold = json!({ "lines": [line(&sku, quantity)], "ttl_seconds": 60 });
+        let call = server.customer().post("/v1/holds").header("Prefer", "respond-async").json(&hold);
+        let reply = call.send().await;
+        let pending = reply.written(202);
+        let path = reply.header("location").expect("a location").to_owned();
+        assert_eq!(path, format!("/v1/commands/{}", text(&pending, "command_id")));
+        let decided = || async { server.customer().get(&path).send().await.expect(200)["ok"] == ok };
+        let wait = std::time::Duration::from_secs(10);
+        holdfast_testbed::eventually("the hold is decided", wait, decided).await.expect("it is");
+    }
+}
+
+#[tokio::test]
 async fn unknown_commands_are_404() {
     let server = Server::shared().await;
     server.admin().get(&format!("/v1/commands/{}", new_id())).send().await.problem(404, "not_found");
