@@ -112,16 +112,27 @@ impl Instance {
             _ if roles.len() == Role::ALL.len() => "all".to_owned(),
             some => some.iter().map(|role| role.as_str()).collect::<Vec<_>>().join("+"),
         };
-        let others = all(&database).await?;
-        let mut places = (1_u32..).map(|number| format!("{host}-{what}-{number}"));
-        let free =
-            |id: &String| others.iter().find(|told| told.id == *id).is_none_or(|told| told.is_gone(host));
-        let id = places.find(free).expect("there are more numbers than instances");
-        let host = host.to_owned();
-        let (since, state, has_told) = (clock::now(), Mutex::default(), watch::Sender::new(false));
-        let instance = Arc::new(Self { id, host, since, database, state, has_told });
-        instance.tell().await?;
-        Ok(instance)
+        let notes = database.notes.notes(NOTES, None, INSTANCES_MAX).await?;
+        let since = clock::now();
+        for number in 1_u32.. {
+            let id = format!("{host}-{what}-{number}");
+            let instance = Self {
+                id,
+                host: host.to_owned(),
+                since,
+                database: database.clone(),
+                state: Mutex::default(),
+                has_told: watch::Sender::new(false),
+            };
+            let note = instance.note();
+            let taken = notes.iter().find(|taken| taken.name == note.name);
+            let is_free = taken.is_none_or(|note| told_in(note).is_some_and(|told| told.is_gone(host)));
+            // Two may start at the same time and see the same place free: one of them gets it.
+            if is_free && database.notes.replace_note(note, taken.map(|note| note.body.as_str())).await? {
+                return Ok(Arc::new(instance));
+            }
+        }
+        unreachable!("there are more numbers than instances")
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -186,9 +197,13 @@ impl Instance {
         format!("{NOTES}{}", self.id)
     }
 
-    async fn tell(&self) -> Result<(), StoreError> {
+    fn note(&self) -> Note {
         let body = serde_json::to_string(&self.told()).expect("what is told is plain data");
-        self.database.notes.put_notes(vec![Note { name: self.note_name(), body, at: clock::now() }]).await
+        Note { name: self.note_name(), body, at: clock::now() }
+    }
+
+    async fn tell(&self) -> Result<(), StoreError> {
+        self.database.notes.put_notes(vec![self.note()]).await
     }
 
     /// Returns once others can read which roles run here.
@@ -246,14 +261,17 @@ pub async fn keep_beating(beat: Beat, mut stopping: watch::Receiver<bool>) {
 /// All instances that told something and have not left.
 pub async fn all(database: &Database) -> Result<Vec<Told>, StoreError> {
     let notes = database.notes.notes(NOTES, None, INSTANCES_MAX).await?;
-    let read = |note: Note| match serde_json::from_str(&note.body) {
+    Ok(notes.iter().filter_map(told_in).collect())
+}
+
+fn told_in(note: &Note) -> Option<Told> {
+    match serde_json::from_str(&note.body) {
         Ok(told) => Some(told),
         Err(error) => {
             tracing::warn!(name = note.name, %error, "an instance tells something unreadable");
             None
         }
-    };
-    Ok(notes.into_iter().filter_map(read).collect())
+    }
 }
 
 /// Instances that are looked at.

@@ -122,6 +122,9 @@ struct Memory {
     /// Queue → looks in a row at which nobody worked on it.
     unserved: HashMap<String, u32>,
     incidents: Vec<Incident>,
+    /// When the database answered again after it had not.
+    database_back: Timestamp,
+    database_away: bool,
 }
 
 impl Monitor {
@@ -147,7 +150,9 @@ impl Monitor {
                 _ = ticks.tick() => {}
                 () = told(&mut stopping) => return,
             }
+            let began = clock::now();
             if let Err(error) = self.look(&mut memory).await {
+                memory.database(false, began);
                 tracing::warn!(%error, "the monitor cannot read or tell what it finds");
             }
         }
@@ -157,6 +162,7 @@ impl Monitor {
         let started = Instant::now();
         let head = self.database.store.head().await?;
         let latency = started.elapsed();
+        memory.database(true, clock::now());
         let instances = instance::all(&self.database).await?;
         self.poll_gateways(&instances, memory).await;
         let now = clock::now();
@@ -188,7 +194,13 @@ impl Monitor {
         let served = queues.iter().all(Queue::is_served);
         let all_up =
             roles.iter().flat_map(|role| &role.instances).all(|instance| instance.status == Status::Up);
-        let well = served && all_up && broker_up && troubles.is_empty();
+        let audit = self.audit.report();
+        let books_are_right = audit.finding.is_none() && audit.oversold == 0;
+        // After a start it is over only when all of the log was checked again.
+        if !books_are_right || audit.verified_at.is_some() {
+            memory.incident("the audit found the books wrong", books_are_right, now);
+        }
+        let well = served && all_up && broker_up && troubles.is_empty() && books_are_right;
         let status = if well { Status::Up } else { Status::Degraded };
         let health = Health {
             status,
@@ -197,7 +209,7 @@ impl Monitor {
             queues: queues.into_iter().filter(|queue| !queue.is_dead()).collect(),
             stores: stores.chain(broker).collect(),
             lag: self.lag(&instances, head.position).await?,
-            audit: serde_json::to_value(self.audit.report()).expect("a report is plain data"),
+            audit: serde_json::to_value(audit).expect("a report is plain data"),
             incidents: memory.incidents.clone(),
             at: now,
         };
@@ -228,7 +240,8 @@ impl Monitor {
                 continue;
             }
             for (role, last_seen) in &told.roles {
-                let silent = older(*last_seen, SILENT_AFTER, now);
+                // While the database was away nobody could tell of himself.
+                let silent = older((*last_seen).max(memory.database_back), SILENT_AFTER, now);
                 let refuses = role == "gateway" && memory.unreachable.get(&told.id).copied().unwrap_or(false);
                 let status = if silent || refuses { Status::Down } else { Status::Up };
                 let key = (role.clone(), told.id.clone());
@@ -296,6 +309,22 @@ impl Memory {
                 self.incidents.truncate(INCIDENTS_MAX);
             }
             (Some(_), false) | (None, true) => {}
+        }
+    }
+
+    /// The incident of a database that is away can be told of only when it is back.
+    fn database(&mut self, well: bool, now: Timestamp) {
+        if well && self.database_away {
+            self.database_back = now;
+        }
+        self.database_away = !well;
+        // One that can be read and takes no notes is well and away by turns: that is one incident.
+        let is_just_over = |incident: &&mut Incident| {
+            incident.what == "database" && incident.to.is_some_and(|to| !older(to, SILENT_AFTER, now))
+        };
+        match self.incidents.iter_mut().find(is_just_over) {
+            Some(goes_on) if !well => goes_on.to = None,
+            Some(_) | None => self.incident("database", well, now),
         }
     }
 
@@ -393,4 +422,26 @@ fn nothing_known(database_up: bool) -> Value {
         "audit": {"oversold": 0, "verified_position": "0", "verified_at": null},
         "incidents": [],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_was_away_is_an_incident_when_it_is_back() {
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        let mut memory = Memory::default();
+        memory.database(true, at(1));
+        assert_eq!((memory.incidents.len(), memory.database_back), (0, Timestamp::default()));
+        for (well, seconds) in [(false, 2), (false, 4), (true, 9), (true, 11)] {
+            memory.database(well, at(seconds));
+        }
+        let incident = |from, to| Incident { what: "database".to_owned(), from: at(from), to: Some(at(to)) };
+        assert_eq!((&memory.incidents, memory.database_back), (&vec![incident(2, 9)], at(9)));
+        for (well, seconds) in [(false, 13), (true, 15), (false, 15), (true, 17), (false, 30), (true, 31)] {
+            memory.database(well, at(seconds));
+        }
+        assert_eq!(memory.incidents, [incident(30, 31), incident(2, 17)]);
+    }
 }

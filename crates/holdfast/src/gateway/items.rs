@@ -30,7 +30,13 @@ pub fn routes(routes: Routes) -> Routes {
             .query("query", text())
             .query("brand", about("One brand, or several separated by commas", text()))
             .query("min_price", about("Minor units", count()))
-            .query("max_price", about("Minor units", count()))
+            .query(
+                "max_price",
+                about(
+                    "Minor units, inclusive; where both ends are those of a price facet, as its range ends",
+                    count(),
+                ),
+            )
             .query("in_stock", boolean())
             .query("sort", one_of(&SORTS))
             .paged()

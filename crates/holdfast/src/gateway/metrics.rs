@@ -9,7 +9,8 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use holdfast_bus::topology;
-use holdfast_domain::{Answer, CommandQueue, Outcome, Rejection};
+use holdfast_domain::{CommandQueue, Event};
+use holdfast_store::Committed;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -115,6 +116,7 @@ pub struct Metrics {
     read_model_position: Gauge<i64>,
     verified_position: Gauge<i64>,
     oversold: Gauge<i64>,
+    audit_finding: Gauge<i64>,
     store_seconds: Gauge<f64, AtomicU64>,
 }
 
@@ -170,6 +172,12 @@ impl Metrics {
             "How far the auditor has proven the log",
             verified_position.clone(),
         );
+        let audit_finding = Gauge::default();
+        registry.register(
+            "audit_finding",
+            "1: the auditor found the books wrong, see the health board; always 0",
+            audit_finding.clone(),
+        );
         let oversold = Gauge::default();
         registry.register("oversold", "Promises accepted beyond available: always 0", oversold.clone());
         let store_seconds = Gauge::<f64, AtomicU64>::default();
@@ -196,6 +204,7 @@ impl Metrics {
             read_model_position,
             verified_position,
             oversold,
+            audit_finding,
             store_seconds,
         }
     }
@@ -206,19 +215,18 @@ impl Metrics {
         self.batch_seconds.observe(took.as_secs_f64());
     }
 
-    /// What became of orders.
-    pub fn decided(&self, outcomes: &[Outcome]) {
-        for outcome in outcomes.iter().filter(|outcome| !outcome.replayed) {
-            match &outcome.result {
-                Ok(Answer::Order(_) | Answer::OrderText(_)) => {
-                    self.accepted.inc();
-                }
-                Err(Rejection::InsufficientStock { order_id: Some(_), .. }) => {
-                    self.rejected.inc();
-                }
-                Ok(_) | Err(_) => {}
+    /// What became of orders, by what is in the log.
+    pub fn decided(&self, committed: &Committed) {
+        let (mut accepted, mut rejected) = (0, 0);
+        for recorded in committed.events.iter() {
+            if matches!(recorded.event, Event::OrderAccepted { .. }) {
+                accepted += 1;
+            } else if matches!(recorded.event, Event::OrderRejected { .. }) {
+                rejected += 1;
             }
         }
+        self.accepted.inc_by(accepted);
+        self.rejected.inc_by(rejected);
     }
 
     /// For the requests of one route.
@@ -257,6 +265,7 @@ impl Metrics {
         let verified = audit["verified_position"].as_str().and_then(|text| text.parse().ok());
         self.verified_position.set(verified.unwrap_or_default());
         self.oversold.set(audit["oversold"].as_i64().unwrap_or_default());
+        self.audit_finding.set(i64::from(audit["finding"].is_string()));
         self.store_seconds.set(instance.database_latency().unwrap_or_default().as_secs_f64());
     }
 }

@@ -76,7 +76,7 @@ fn parameters() -> Value {
             shapes::pattern("^[0-9]{1,18}$"),
         ),
         "IfMatch": header("If-Match", "The ETag that must be current", shapes::pattern(tag)),
-        "Prefer": header("Prefer", "respond-async: answer 202 at once", shapes::text()),
+        "Prefer": header("Prefer", "respond-async: answer 202 at once, unless its id or key is known already", shapes::text()),
     })
 }
 

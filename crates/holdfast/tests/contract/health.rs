@@ -51,6 +51,28 @@ async fn the_auditor_comes_after_the_head() {
 }
 
 #[tokio::test]
+async fn the_metrics_count_every_order_once_whatever_becomes_of_it() {
+    let server = Server::start().await;
+    let sku = server.item(5).await;
+    let order = server.service().post("/v1/orders").json(&lines(&sku, 2)).send().await.written(201);
+    let path = format!("/v1/orders/{}", order["id"].as_str().expect("an id"));
+    let part = json!({ "lines": [{ "sku": sku, "quantity": 1 }] });
+    for _ in 0..2 {
+        server.staff().post(&format!("{path}/fulfil")).json(&part).send().await.written(200);
+    }
+    let back = json!({ "disposition": "restock" });
+    server.staff().post(&format!("{path}/return")).json(&back).send().await.written(200);
+    server.service().post("/v1/orders").json(&lines(&sku, 9)).send().await.problem(409, "insufficient_stock");
+    server.service().post("/v1/orders").json(&lines("NOTHING", 1)).send().await.problem(422, "unknown_sku");
+    let metrics = server.nobody().get("/metrics").send().await.text;
+    for (outcome, count) in [("accepted", 1), ("rejected", 2)] {
+        let line = format!("holdfast_orders_decided_total{{outcome=\"{outcome}\"}} {count}");
+        assert!(metrics.lines().any(|one| one == line), "{line} is not in\n{metrics}");
+    }
+    assert!(metrics.lines().any(|line| line == "holdfast_audit_finding 0"), "{metrics}");
+}
+
+#[tokio::test]
 async fn supervisors_ask_without_a_key() {
     let server = Server::shared().await;
     for path in ["/health/live", "/health/ready"] {

@@ -20,6 +20,10 @@ const REFUSED_AT_ONCE: Duration = Duration::from_secs(1);
 
 pub async fn the_database_is_killed(shop: Arc<Shop>) -> Row {
     let mut scene = Scene::begin(&shop, "kill -9 of PostgreSQL").await;
+    let is_over = |incident: &&Value| incident["what"] == "database" && !incident["to"].is_null();
+    let over =
+        |health: &Value| health["incidents"].as_array().map_or(0, |all| all.iter().filter(is_over).count());
+    let before = shop.health().await.as_ref().map_or(0, over);
     let postgres = shop.postgres();
     postgres.kill().expect("it dies");
     let killed = Instant::now();
@@ -30,6 +34,8 @@ pub async fn the_database_is_killed(shop: Arc<Shop>) -> Row {
     postgres.restart().await.expect("it starts again");
     scene.serves_again(Instant::now(), RETURN, BACK_MAX).await;
     shop.everybody_is_up().await;
+    let was_told = |health: Value| over(&health) > before;
+    shop.health_shows("the database's incident, and its end", was_told).await;
     scene.end().await
 }
 

@@ -475,8 +475,12 @@ fn operations() -> Named {
         ("publish_rate", rate()),
         ("deliver_rate", rate()),
     ]);
-    let audit =
-        answer([("oversold", units()), ("verified_position", position()), ("verified_at", nullable(time()))]);
+    let audit = answer([
+        ("oversold", units()),
+        ("verified_position", position()),
+        ("verified_at", nullable(time())),
+        ("finding?", about("The first thing found wrong; absent: nothing", text())),
+    ]);
     let health = answer([
         ("status", one_of(&["up", "degraded", "down"])),
         ("roles", list(known("RoleHealth"))),
