@@ -10,8 +10,10 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-/// How long each stage may take when stopping; together less than the 10 s that are promised.
+/// How long a process may take to stop, of the 10 s that are promised, and each of its stages.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
 const ACCEPT_STAGE_MAX: Duration = Duration::from_secs(5);
 const WORK_STAGE_MAX: Duration = Duration::from_secs(3);
 const FOLLOW_STAGE_MAX: Duration = Duration::from_secs(1);
@@ -19,6 +21,12 @@ const FOLLOW_STAGE_MAX: Duration = Duration::from_secs(1);
 /// Waits until it is told to stop (or nobody is left who could tell).
 pub async fn told(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
+}
+
+/// How a process came to stop, and by when it has to be gone.
+pub struct Stopped {
+    pub ended: anyhow::Result<()>,
+    pub deadline: Instant,
 }
 
 type Ended = (&'static str, anyhow::Result<()>);
@@ -151,8 +159,17 @@ impl Tasks {
         })
     }
 
+    /// For what takes its time at the start; `None`: the process was told to stop meanwhile.
+    pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            _ = self.terminate.recv() => None,
+            _ = self.interrupt.recv() => None,
+        }
+    }
+
     /// Runs until a signal, or until a task ends by itself, which is a failure.
-    pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
+    pub async fn run_until_stopped(mut self) -> Stopped {
         let ended = tokio::select! {
             _ = self.terminate.recv() => None,
             _ = self.interrupt.recv() => None,
@@ -161,15 +178,17 @@ impl Tasks {
             Some(ended) = self.follow.tasks.join_next() => Some(ended),
         };
         tracing::info!("stopping");
+        let deadline = Instant::now() + STOP_MAX;
         self.accept.end("accept", ACCEPT_STAGE_MAX).await;
         self.work.end("work", WORK_STAGE_MAX).await;
         self.follow.end("follow", FOLLOW_STAGE_MAX).await;
-        match ended {
+        let ended = match ended {
             None => Ok(()),
             Some(Ok((name, Ok(())))) => Err(anyhow!("task {name} ended without being told to")),
             Some(Ok((name, Err(error)))) => Err(error.context(format!("task {name} failed"))),
             Some(Err(panicked)) => Err(anyhow!("a task panicked: {panicked}")),
-        }
+        };
+        Stopped { ended, deadline }
     }
 }
 
@@ -181,7 +200,7 @@ mod tests {
     async fn a_panic_on_a_thread_of_its_own_ends_the_process() {
         let mut tasks = Tasks::new().expect("signals can be caught");
         tasks.work_apart("orders", async { panic!("on purpose") }).expect("it starts");
-        let error = tasks.run_until_stopped().await.expect_err("it failed");
+        let error = tasks.run_until_stopped().await.ended.expect_err("it failed");
         assert_eq!(format!("{error:#}"), "task orders failed: it panicked");
     }
 

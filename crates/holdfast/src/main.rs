@@ -21,10 +21,14 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use config::{DataArgs, ServeArgs};
 use holdfast_domain::Role;
+
+/// How long threads that block may go on at the end.
+const BLOCKED_MAX: Duration = Duration::from_millis(200);
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -105,7 +109,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // Whatever blocks a thread of its now, such as looking up a name, is not worth waiting for.
+    runtime.shutdown_timeout(BLOCKED_MAX);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("holdfast: {error:#}");

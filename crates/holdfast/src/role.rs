@@ -1,16 +1,18 @@
 //! The system on one screen: which roles there are, and what each runs.
 
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use holdfast_bus::amqp::Bus;
 use holdfast_bus::topology;
 use holdfast_domain::CommandQueue;
-use holdfast_store::Database;
+use holdfast_store::{Database, Pending};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::config::{DatabaseUrl, ServeSettings};
 use crate::connect::{self, Connected, Hears};
@@ -23,7 +25,7 @@ use crate::gateway::dispatcher::{Dispatcher, Publishers};
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{self, AppState, Gateway, auth, imports, limits, server};
 use crate::instance::{Instance, keep_beating};
-use crate::lifecycle::{Tasks, told};
+use crate::lifecycle::{Stopped, Tasks, told};
 use crate::monitor::{Board, Monitor};
 use crate::worker::{self, Worker};
 use crate::{clock, demo, lock};
@@ -75,10 +77,14 @@ impl Role {
     }
 }
 
-/// Pending commands older than this are sent again: whatever had them is gone.
+/// Pending commands older than this are sent again: whatever had them is gone. Each further time of the same one comes
+/// after twice as long.
 const PENDING_AGE: Duration = Duration::from_secs(15);
-/// How long a gateway may take to load its read model before it opens its door.
-const LOAD_MAX: Duration = Duration::from_secs(60);
+const RESEND_WAIT_MAX: Duration = Duration::from_secs(600);
+/// Pending commands that are looked at, oldest first.
+const RESEND_MAX: usize = 1_000;
+/// How long a gateway may take to load its read model before it gives up; its door stays shut until then.
+const LOAD_MAX: Duration = Duration::from_secs(300);
 
 /// Runs `holdfast serve` until it is told to stop.
 pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
@@ -164,7 +170,14 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                 let resend = resend_pending(state.dispatcher.clone(), database.clone(), tasks.accepting());
                 tasks.accept("pending", resend);
                 // Nobody is let in before there is something to show.
-                model.wait_for(database.store.head().await?.position, LOAD_MAX).await;
+                let head = database.store.head().await?.position;
+                match tasks.unless_stopped(model.wait_for(head, LOAD_MAX)).await {
+                    Some(true) => {}
+                    Some(false) => {
+                        bail!("the read model does not show position {head} after {} s", LOAD_MAX.as_secs())
+                    }
+                    None => return Ok(()),
+                }
                 tasks.accept("gateway", server::serve(listener, gateway::front(state), tasks.accepting()));
                 if guard.is_some() {
                     lock::note(folder, &format!("process {} on {address}", std::process::id()))?;
@@ -223,11 +236,17 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
         }
     }
     drop(publishers);
-    let ended = tasks.run_until_stopped().await;
-    if let Some(bus) = bus {
-        bus.close().await;
+    let Stopped { ended, deadline } = tasks.run_until_stopped().await;
+    let closing = async {
+        if let Some(bus) = bus {
+            bus.close().await;
+        }
+        database.store.close().await;
+    };
+    // A server that hangs is not waited for: what was answered is on its disk, and what was not comes again.
+    if tokio::time::timeout_at(deadline, closing).await.is_err() {
+        tracing::warn!("the broker or the database did not let go in time");
     }
-    database.store.close().await;
     ended
 }
 
@@ -254,18 +273,28 @@ async fn resend_pending(
     mut accepting: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut age = Duration::ZERO;
+    // When each is due again: what was sent lies in the queue until somebody takes it, and so would all its copies.
+    let mut due: HashMap<Uuid, (Instant, Duration)> = HashMap::new();
     loop {
         let before = clock::now().plus_seconds(-(age.as_secs() as i64));
-        match database.store.pending_before(before, 1_000).await {
+        match database.store.pending_before(before, RESEND_MAX).await {
             Ok(pending) => {
-                for one in pending {
-                    let command = one.command;
+                let still: HashSet<Uuid> = pending.iter().map(|one| one.command.id).collect();
+                due.retain(|id, _| still.contains(id));
+                for Pending { command, since: _ } in pending {
+                    let id = command.id;
+                    let wait = match due.get(&id) {
+                        Some((again, _)) if Instant::now() < *again => continue,
+                        Some((_, wait)) => (*wait * 2).min(RESEND_WAIT_MAX),
+                        None => PENDING_AGE,
+                    };
                     if let Err(not_taken) =
                         dispatcher.publishers().of(command.body.queue()).publish(vec![command])
                     {
                         tracing::warn!(%not_taken, "pending commands wait for room in the queue");
                         break;
                     }
+                    due.insert(id, (Instant::now() + wait, wait));
                 }
             }
             Err(error) => tracing::warn!(%error, "pending commands could not be looked up"),
