@@ -1,12 +1,13 @@
 //! Settings: flag > environment (`HOLDFAST_…`) > `holdfast.toml` > default. The only file that reads the environment.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::role::Role;
@@ -71,6 +72,10 @@ pub struct ServeArgs {
     /// Send the session cookie over TLS only [default: false]
     #[arg(long, env = "HOLDFAST_SECURE_COOKIES")]
     pub secure_cookies: Option<bool>,
+    /// Proxies whose X-Forwarded-For is believed besides those on this machine: addresses and networks, comma-separated,
+    /// such as 10.0.0.0/8 [default: none]
+    #[arg(long, env = "HOLDFAST_TRUSTED_PROXIES")]
+    pub trusted_proxies: Option<String>,
     /// Where other processes reach this gateway, such as http://10.0.0.7:8080 [default: the address it listens on]
     #[arg(long, env = "HOLDFAST_ADVERTISE")]
     pub advertise: Option<String>,
@@ -101,6 +106,7 @@ struct File {
     cache: Option<String>,
     late_seconds_max: Option<u64>,
     secure_cookies: Option<bool>,
+    trusted_proxies: Option<String>,
     advertise: Option<String>,
     name: Option<String>,
 }
@@ -109,6 +115,8 @@ struct File {
 #[derive(Debug, Clone, Default)]
 pub struct GatewaySettings {
     pub secure_cookies: bool,
+    /// Besides those on this machine.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Where everything is kept.
@@ -257,6 +265,18 @@ fn address(name: &str, text: &str) -> anyhow::Result<SocketAddr> {
     text.parse().with_context(|| format!("{name}: {text:?} is not an address such as 127.0.0.1:8080"))
 }
 
+/// Parses `10.0.0.0/8,fd00::1`.
+fn networks(name: &str, text: &str) -> anyhow::Result<Vec<IpNet>> {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let network = |word: &str| {
+        let parsed = word.parse().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
+        parsed.with_context(|| {
+            format!("{name}: {word:?} is neither an address nor a network such as 10.0.0.0/8")
+        })
+    };
+    words.map(network).collect()
+}
+
 impl ServeArgs {
     pub fn settings(&self, data: &DataArgs) -> anyhow::Result<ServeSettings> {
         let file = file(data)?;
@@ -301,6 +321,10 @@ impl ServeArgs {
             ),
             gateway: GatewaySettings {
                 secure_cookies: self.secure_cookies.or(file.secure_cookies).unwrap_or(false),
+                trusted_proxies: networks(
+                    "trusted_proxies",
+                    &pick(&self.trusted_proxies, &file.trusted_proxies).unwrap_or_default(),
+                )?,
             },
             advertise: pick(&self.advertise, &file.advertise),
             name: pick(&self.name, &file.name).unwrap_or_else(host_name),
@@ -355,6 +379,7 @@ mod tests {
             ("broker = 'amqp://x'\namqp_roles = 'me'", "amqp_roles"),
             ("broker = 'amqp://x'\nroles = 'orders'", "sqlite"),
             ("log_format = 'xml'", "log_format"),
+            ("trusted_proxies = '10.0.0.0/8, everybody'", "everybody"),
         ] {
             let error = serve(toml, ServeArgs::default()).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");

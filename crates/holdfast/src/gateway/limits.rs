@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
+use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::AppState;
 use super::problem::Problem;
 use super::server::Connection;
 
@@ -187,22 +189,26 @@ fn failure_wait(count: u32) -> Duration {
     }
 }
 
-/// Where a request comes from: the peer, or whom a proxy on this machine names.
+/// Where a request comes from: the peer, or whom the proxies in front of this gateway name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    fn of(peer: Option<IpAddr>, headers: &HeaderMap) -> Self {
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
-        if !peer.is_loopback() {
-            return Self(peer);
+    /// From the peer outwards, as long as whoever names the next one is a proxy of ours: what stands before that anybody could
+    /// have written.
+    fn of(peer: Option<IpAddr>, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
+        let is_proxy =
+            |address: IpAddr| address.is_loopback() || proxies.iter().any(|net| net.contains(&address));
+        let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        let mut hops = hops.into_iter().rev();
+        let mut client = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
+        while is_proxy(client)
+            && let Some(named) = hops.next().and_then(|hop| hop.trim().parse::<IpAddr>().ok())
+        {
+            client = named.to_canonical();
         }
-        // The last hop is what the proxy saw; what stands before it anybody could have written.
-        let last =
-            headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
-        let named =
-            last.and_then(|hops| hops.rsplit(',').next()).and_then(|hop| hop.trim().parse::<IpAddr>().ok());
-        Self(named.map_or(peer, |address| address.to_canonical()))
+        Self(client)
     }
 
     /// What counts as one address: an IPv6 customer owns a whole /64.
@@ -214,12 +220,12 @@ impl ClientAddress {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+impl FromRequestParts<AppState> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
         let peer = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
-        Ok(Self::of(peer, &parts.headers))
+        Ok(Self::of(peer, &parts.headers, &state.settings.trusted_proxies))
     }
 }
 
@@ -276,14 +282,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_proxy_on_this_machine_may_name_the_client() {
+    fn only_proxies_of_ours_may_name_the_client() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", "9.9.9.9, 1.2.3.4".parse().expect("a value"));
-        let of =
-            |peer: &str| ClientAddress::of(Some(peer.parse().expect("an address")), &headers).0.to_string();
-        assert_eq!(of("127.0.0.1"), "1.2.3.4");
-        assert_eq!(of("::ffff:127.0.0.1"), "1.2.3.4");
-        assert_eq!(of("10.0.0.1"), "10.0.0.1");
+        headers.append("x-forwarded-for", "10.1.0.2".parse().expect("a value"));
+        let networks = ["10.1.0.0/16", "fd00::1/128"].map(|net| net.parse().expect("a network"));
+        let of = |peer: &str, proxies: &[IpNet]| {
+            let peer = peer.parse().expect("an address");
+            ClientAddress::of(Some(peer), &headers, proxies).0.to_string()
+        };
+        assert_eq!(of("127.0.0.1", &[]), "10.1.0.2");
+        assert_eq!(of("::ffff:127.0.0.1", &[]), "10.1.0.2");
+        assert_eq!(of("10.0.0.1", &networks), "10.0.0.1");
+        for peer in ["127.0.0.1", "10.1.200.7", "fd00::1"] {
+            assert_eq!(of(peer, &networks), "1.2.3.4", "{peer}");
+        }
+        headers.clear();
+        headers.append("x-forwarded-for", "1.2.3.4, unknown".parse().expect("a value"));
+        let of = ClientAddress::of(Some(Ipv4Addr::LOCALHOST.into()), &headers, &networks);
+        assert_eq!(of, HERE, "what is no address names nobody");
         let in_net = ClientAddress("2001:db8:1:2:3:4:5:6".parse().expect("one"));
         assert_eq!(in_net.network().to_string(), "2001:db8:1:2::");
     }

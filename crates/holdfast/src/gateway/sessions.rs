@@ -75,10 +75,12 @@ async fn sign_in(
         ));
     }
     state.limits.sign_in(address)?;
-    state.limits.attempt(&given.username, address)?;
-    let account = match auth::check_username(&given.username) {
-        Ok(()) => state.database.accounts.account_by_name(&given.username).await?,
-        Err(_) => None,
+    // Names that nobody can have count as one: they may be of any length.
+    let name = Some(given.username.as_str()).filter(|name| auth::check_username(name).is_ok());
+    state.limits.attempt(name.unwrap_or_default(), address)?;
+    let account = match name {
+        Some(name) => state.database.accounts.account_by_name(name).await?,
+        None => None,
     };
     let account = account.filter(|account| !account.disabled);
     let hash = account.as_ref().map(|account| account.password_hash.clone());
