@@ -263,12 +263,23 @@ pub struct PartLine {
     pub location: Option<LocationCode>,
 }
 
+/// As many as an order may have.
+fn part_lines<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<PartLine>>, D::Error> {
+    let lines = Option::<Vec<PartLine>>::deserialize(deserializer)?;
+    match lines.as_ref().map(Vec::len) {
+        Some(count) if count > LINES_MAX => {
+            Err(serde::de::Error::custom(format!("lines must be 1 to {LINES_MAX}, these are {count}")))
+        }
+        Some(_) | None => Ok(lines),
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FulfilOrder {
     pub order_id: Uuid,
     /// What leaves now; absent: all that is left.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "part_lines", skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<PartLine>>,
 }
 
@@ -288,7 +299,7 @@ pub struct ReturnOrder {
     pub order_id: Uuid,
     /// What comes back now; absent: all that left and has not come back. `location` is where it arrives
     /// (absent: where it left from).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "part_lines", skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<PartLine>>,
     pub disposition: Disposition,
 }

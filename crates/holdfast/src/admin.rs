@@ -1,7 +1,7 @@
 //! The commands that work on a database from the command line, beside a running server or without one.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use holdfast_domain::{Actor, Position, Role};
@@ -10,7 +10,7 @@ use holdfast_store::accounts::{Account, ApiKey, Change};
 use uuid::Uuid;
 
 use crate::config::{self, DataSettings, DatabaseUrl};
-use crate::connect::open_database;
+use crate::connect::{open_as_it_is, open_database};
 use crate::gateway::auth;
 use crate::{clock, import as csv_import, verify as books};
 
@@ -21,7 +21,7 @@ async fn open_existing(settings: &DataSettings) -> anyhow::Result<Database> {
     {
         bail!("database: there is none at {}", path.display());
     }
-    open_database(settings).await
+    open_as_it_is(settings).await
 }
 
 /// The file of an SQLite database; others have tools of their own.
@@ -59,7 +59,7 @@ fn parse_expected(text: &str) -> anyhow::Result<(Position, [u8; 32])> {
 
 /// Loads a CSV file with a progress bar; every bad row is one line on standard error.
 pub async fn import(settings: &DataSettings, file: &Path, dry_run: bool) -> anyhow::Result<()> {
-    let database = open_database(settings).await?;
+    let database = open_as_it_is(settings).await?;
     let imported = csv_import::from_command_line(&database, file, dry_run, Actor::system()).await;
     database.store.close().await;
     imported
@@ -97,7 +97,17 @@ pub async fn restore(settings: &DataSettings, file: &Path) -> anyhow::Result<()>
     if target.exists() {
         bail!("database: {} exists already; move it away before restoring", target.display());
     }
+    // SQLite would take what they hold for the latest changes of the restored one.
+    for beside in ["-wal", "-shm", "-journal"].map(|suffix| beside(target, suffix)) {
+        if beside.exists() {
+            bail!("database: {} belongs to another database; move it away, too", beside.display());
+        }
+    }
     let part = target.with_extension("restoring");
+    if std::fs::canonicalize(file).ok() == std::fs::canonicalize(&part).ok() {
+        bail!("{} is what an earlier restore left; name the backup itself", file.display());
+    }
+    remove_database(&part);
     std::fs::copy(file, &part).with_context(|| format!("{} cannot be copied", file.display()))?;
     let checked = async {
         let database = Database::open_sqlite(&part).await?;
@@ -109,16 +119,31 @@ pub async fn restore(settings: &DataSettings, file: &Path) -> anyhow::Result<()>
     let report = match checked.await {
         Ok(report) => report,
         Err(error) => {
-            for suffix in ["", "-wal", "-shm"] {
-                drop(std::fs::remove_file(format!("{}{suffix}", part.display())));
-            }
+            remove_database(&part);
             return Err(error.context("the backup does not verify; nothing was restored"));
         }
     };
     std::fs::File::open(&part)?.sync_all()?;
     std::fs::rename(&part, target)?;
+    if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
     println!("{report}");
     Ok(())
+}
+
+/// A file that SQLite keeps beside a database.
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes a database and what SQLite keeps beside it, as far as they are there.
+fn remove_database(database: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        drop(std::fs::remove_file(beside(database, suffix)));
+    }
 }
 
 pub async fn migrate(settings: &DataSettings) -> anyhow::Result<()> {
@@ -140,7 +165,7 @@ pub async fn add_account(settings: &DataSettings, name: &str, role: Role) -> any
         password_hash: auth::hash_password(password).await?,
         created_at: clock::now(),
     };
-    let database = open_database(settings).await?;
+    let database = open_as_it_is(settings).await?;
     match database.accounts.add_account(account, None).await? {
         Change::Done(()) => println!("{name} may sign in as {}", role.as_str()),
         Change::NameTaken => bail!("the name {name} is taken"),
@@ -161,7 +186,7 @@ pub async fn add_api_key(settings: &DataSettings, name: &str, role: Role) -> any
         hash: auth::hash_secret(&secret),
         created_at: clock::now(),
     };
-    let database = open_database(settings).await?;
+    let database = open_as_it_is(settings).await?;
     match database.accounts.add_api_key(key, None).await? {
         Change::Done(()) => println!("{secret}"),
         Change::NameTaken => bail!("there is an API key {name} already"),

@@ -76,6 +76,16 @@ pub async fn open_database(settings: &DataSettings) -> anyhow::Result<Database> 
     }
 }
 
+/// Opens the database unless it is of an earlier version: only `serve` and `migrate` change that.
+pub async fn open_as_it_is(settings: &DataSettings) -> anyhow::Result<Database> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) => Database::check_sqlite(path),
+        DatabaseUrl::Postgres { url, .. } => Database::check_postgres(url).await,
+    }
+    .context("database")?;
+    open_database(settings).await
+}
+
 /// Opens a database that may still be starting.
 async fn await_database(settings: &DataSettings) -> anyhow::Result<Database> {
     let until = tokio::time::Instant::now() + START_WAIT_MAX;

@@ -103,6 +103,16 @@ async fn a_live_backup_is_restored_with_everything() {
     let copy = rusqlite::Connection::open(Path::new(&data).join("holdfast.db")).expect("it opens");
     let orders: i64 = copy.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).expect("a count");
     assert_eq!(orders, 1, "{order}");
+    drop(copy);
+    // What SQLite keeps beside a database that was moved away belongs to that one.
+    let left = Path::new(&data).join("holdfast.db-wal");
+    std::fs::remove_file(Path::new(&data).join("holdfast.db")).expect("moved away");
+    std::fs::write(&left, "the log of another database").expect("written");
+    let output = holdfast(&["restore", &file], &[("HOLDFAST_DATA", &data)]);
+    assert!(!output.status.success() && said(&output).contains("holdfast.db-wal"), "{}", said(&output));
+    std::fs::remove_file(&left).expect("moved away, too");
+    let output = holdfast(&["restore", &file], &[("HOLDFAST_DATA", &data)]);
+    assert!(output.status.success(), "{}", said(&output));
     std::fs::write(folder.path().join("rubbish.db"), b"not a database").expect("written");
     let rubbish = folder.path().join("rubbish.db").display().to_string();
     let other = folder.path().join("other").display().to_string();
