@@ -13,7 +13,10 @@
 //!
 //! A row is checked wholly before any of it is sent. Then the command that the rules may refuse goes first (the
 //! count, which alone depends on the location), and the rest only when it was accepted: no row is half applied.
-//! Command ids are made from import id, line and step, so that the same import again has no further effect.
+//!
+//! Command ids are made from import id, line and step, so that the same import again has no further effect. What it had
+//! decided before stays so: an item that it added itself counts as new in it however often it comes, and is not counted
+//! again.
 
 mod command_line;
 mod export;
@@ -21,6 +24,7 @@ mod plan;
 mod records;
 mod row;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::io::Read;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +32,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, ensure};
 use holdfast_domain::command::AddItem;
 use holdfast_domain::{Actor, Command, Currency, LocationCode, Outcome, Rejection, Sku, SkuState};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
@@ -61,7 +65,8 @@ pub struct Options {
 }
 
 /// How far an import is. Rows are those below the header, blank ones left out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// Of the file, for a progress bar.
     pub bytes_read: u64,
@@ -91,16 +96,18 @@ impl Progress {
 }
 
 /// Imports a file. `execute` decides commands and answers in their order; what belongs on the items queue and what
-/// on the stock queue never comes in one call. `known` is the current state of a SKU. `progress` is kept up to date
-/// and is the result at the end.
+/// on the stock queue never comes in one call. `known` is the current state of a SKU. `decided` says which of these
+/// commands were decided before, which only an import that comes again has ([`nothing_decided`]). `progress` is kept up
+/// to date and is the result at the end.
 ///
 /// Errors: trouble with reading or executing. Bad rows are no errors; they are in the progress, and everything that
 /// the progress counts as applied is.
-pub async fn import<R, E, F, K>(
+pub async fn import<R, E, F, K, D, G>(
     reader: R,
     options: Options,
     execute: E,
     known: K,
+    decided: D,
     progress: &watch::Sender<Progress>,
 ) -> anyhow::Result<Progress>
 where
@@ -108,13 +115,15 @@ where
     E: Fn(Vec<Command>) -> F,
     F: Future<Output = anyhow::Result<Vec<Outcome>>>,
     K: Fn(&Sku) -> Option<SkuState>,
+    D: Fn(Vec<Uuid>) -> G,
+    G: Future<Output = anyhow::Result<HashSet<Uuid>>>,
 {
     let (dry_run, rows_at_once) = (options.dry_run, options.rows_at_once.max(1));
     let planner = Mutex::new(Planner::new(options, known));
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     // Ends by itself when the receiver is gone.
     let reading = tokio::task::spawn_blocking(move || read_batches(reader, rows_at_once, &sender));
-    let mut next = batches.recv().await.map(|batch| PlannedBatch::of(batch, &mut locked(&planner)));
+    let mut next = PlannedBatch::next(&mut batches, &planner, &decided).await?;
     while let Some(batch) = next {
         let PlannedBatch { rows, planned, mut errors, mut stop, bytes_read } = batch;
         let applying = async {
@@ -127,11 +136,13 @@ where
         // While a batch is executed, the next one is planned. What is refused meanwhile is found out when that one
         // is applied.
         let following = async {
-            let batch = if stop.is_empty() { batches.recv().await } else { None };
-            batch.map(|batch| PlannedBatch::of(batch, &mut locked(&planner)))
+            if stop.is_empty() {
+                PlannedBatch::next(&mut batches, &planner, &decided).await
+            } else {
+                Ok(None)
+            }
         };
         let (applied, following) = tokio::join!(applying, following);
-        next = following;
         let applied = applied?;
         progress.send_modify(|progress| {
             progress.bytes_read = bytes_read;
@@ -143,10 +154,16 @@ where
             progress.stopped = !stop.is_empty();
             progress.errors.append(&mut stop);
         });
+        next = following?;
     }
     drop(batches);
     reading.await.context("the reader of the import ended early")??;
     Ok(progress.borrow().clone())
+}
+
+/// For an import that has not come before.
+pub async fn nothing_decided(_commands: Vec<Uuid>) -> anyhow::Result<HashSet<Uuid>> {
+    Ok(HashSet::new())
 }
 
 /// Nobody panics while planning; if somebody does, the import ends.
@@ -164,12 +181,37 @@ struct PlannedBatch {
 }
 
 impl PlannedBatch {
-    fn of<K: Fn(&Sku) -> Option<SkuState>>(batch: Batch, planner: &mut Planner<K>) -> Self {
+    /// The next one that is read, if there is one.
+    async fn next<K, D, G>(
+        batches: &mut mpsc::Receiver<Batch>,
+        planner: &Mutex<Planner<K>>,
+        decided: &D,
+    ) -> anyhow::Result<Option<Self>>
+    where
+        K: Fn(&Sku) -> Option<SkuState>,
+        D: Fn(Vec<Uuid>) -> G,
+        G: Future<Output = anyhow::Result<HashSet<Uuid>>>,
+    {
+        let Some(batch) = batches.recv().await else { return Ok(None) };
+        // In this order: an item that is known because this import added it has an outcome already.
+        let known = locked(planner).known(&batch.rows);
+        let added = added_before(&batch.rows, &known, planner, decided).await?;
+        Ok(Some(Self::of(batch, known, &added, &mut locked(planner))))
+    }
+
+    /// `known` is the state of each row's SKU, `added` are the SKUs that this import has added when it came before.
+    fn of<K: Fn(&Sku) -> Option<SkuState>>(
+        batch: Batch,
+        known: Vec<Option<SkuState>>,
+        added: &HashSet<Sku>,
+        planner: &mut Planner<K>,
+    ) -> Self {
         let Batch { rows, mut errors, mut stop, last_line, bytes_read } = batch;
         let count = errors.len() + rows.len();
         let mut planned = Vec::with_capacity(rows.len());
-        for row in rows {
-            match planner.plan(row) {
+        for (row, known) in rows.into_iter().zip(known) {
+            let known = known.filter(|_| !added.contains(&row.sku));
+            match planner.plan(row, known) {
                 Ok(row) => planned.push(row),
                 Err(error) => errors.push(error),
             }
@@ -179,6 +221,31 @@ impl PlannedBatch {
         }
         Self { rows: count, planned, errors, stop, bytes_read }
     }
+}
+
+/// The known SKUs whose addition by one of these rows was decided before: to this import they are as new as they were
+/// then, or they would be counted although units were sold since.
+async fn added_before<K, D, G>(
+    rows: &[Row],
+    known: &[Option<SkuState>],
+    planner: &Mutex<Planner<K>>,
+    decided: &D,
+) -> anyhow::Result<HashSet<Sku>>
+where
+    K: Fn(&Sku) -> Option<SkuState>,
+    D: Fn(Vec<Uuid>) -> G,
+    G: Future<Output = anyhow::Result<HashSet<Uuid>>>,
+{
+    let adds: Vec<(Uuid, &Sku)> = {
+        let planner = locked(planner);
+        let of_known = rows.iter().zip(known).filter(|(_, known)| known.is_some());
+        of_known.map(|(row, _)| (planner.id_of_add(row), &row.sku)).collect()
+    };
+    if adds.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let decided = decided(adds.iter().map(|(id, _)| *id).collect()).await?;
+    Ok(adds.into_iter().filter(|(id, _)| decided.contains(id)).map(|(_, sku)| sku.clone()).collect())
 }
 
 /// The items of a file that describes nothing but new ones, such as the demo's: all rows of a SKU as one.
@@ -331,7 +398,7 @@ where
     for part in rest.chunks(rows_at_once) {
         let outcomes = send(execute, part.iter().map(|(_, command)| command.clone()).collect()).await?;
         for ((index, _), outcome) in part.iter().zip(outcomes) {
-            if let Err(rejection) = outcome.result
+            if let Some(rejection) = refusal(outcome)
                 && !std::mem::replace(&mut failed[*index], true)
             {
                 // Only where somebody else changed the same item between the two steps.
@@ -362,7 +429,7 @@ where
     let mut outcomes = send(execute, commands).await?.into_iter();
     let mut answer = |sends: bool| {
         let outcome = if sends { outcomes.next() } else { None };
-        outcome.and_then(|outcome| outcome.result.err())
+        outcome.and_then(refusal)
     };
     Ok(rows.into_iter().zip(senders).map(|(row, sends)| (row, answer(sends))).collect())
 }
@@ -379,6 +446,12 @@ where
     let outcomes = execute(commands).await?;
     ensure!(outcomes.len() == sent, "{sent} commands were answered with {} outcomes", outcomes.len());
     Ok(outcomes)
+}
+
+/// Why a command was refused, if it was. Nobody else uses an import's ids: one that is known with another content is of
+/// the same row when the import came before, planned from what was so then. That decision stays.
+fn refusal(outcome: Outcome) -> Option<Rejection> {
+    outcome.result.err().filter(|rejection| !matches!(rejection, Rejection::CommandIdReused))
 }
 
 fn refused(row: &Planned, rejection: &Rejection, before: &str) -> RowError {

@@ -1,17 +1,22 @@
 //! `/v1/imports`: a CSV file of items with stock. The upload is answered when it has arrived whole; then a job works
 //! it off through the same queues as everybody else's commands, and tells how far it is.
 //!
-//! Jobs are in memory: a restart forgets them. Nothing is lost by that: a file that is sent again under the same
-//! `Idempotency-Key` makes the same commands, and what was done stays done.
+//! A job runs in one process, which writes down how it stands: a note in the database every two seconds and at the end.
+//! Every gateway shows that, and after a restart this one does. A job of which nothing was heard for half a minute has
+//! broken off.
+//!
+//! What an `Idempotency-Key` was answered is recorded before anything is executed. The same file under the same key gets
+//! that answer again; if its job broke off, it goes on: it makes the same commands, and what was decided stays decided.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{Seek, Write as _};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use axum::Json as JsonAnswer;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
@@ -21,14 +26,18 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use holdfast_bus::ENVELOPE_COMMANDS_MAX;
 use holdfast_domain::{Actor, Command, Outcome, Position, Sku, Timestamp};
+use holdfast_store::accounts::Answered;
+use holdfast_store::notes::Note;
+use holdfast_store::{Database, OUTCOME_HOURS, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use uuid::Uuid;
 
+use super::accounts::{answered, earlier, replay, shortened};
 use super::alarm::Alarm;
-use super::answer::{REPLAYED, with_position};
+use super::answer::with_position;
 use super::caller::{Access, Caller, header_text};
 use super::dispatcher::Dispatcher;
 use super::items::flag;
@@ -39,6 +48,7 @@ use super::request::{AtLeast, Query, Write, path_value};
 use super::{AppState, Routes};
 use crate::clock;
 use crate::import::{Options, Progress, import};
+use crate::lifecycle::told;
 
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -50,8 +60,16 @@ const WRITE_BYTES: usize = 1 << 20;
 const RUNNING_MAX: usize = 4;
 /// Envelopes that an import has under way: while one is decided the next ones wait for their turn.
 const ENVELOPES_AT_ONCE: usize = 4;
-/// Jobs that are remembered, running ones included.
+/// Jobs that are in memory, running ones included.
 const JOBS_MAX: usize = 100;
+/// The note of a job is `import/ID`.
+const NOTES: &str = "import/";
+/// How often a job writes down how it stands.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
+/// A job that runs and has written nothing for this long has broken off.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// A job that broke off may go on for this long after its beginning: as long as its outcomes are surely remembered.
+const GOES_ON_MAX: Duration = Duration::from_secs((OUTCOME_HOURS as u64 - 1) * 3_600);
 /// How long a job tries to get the same commands decided.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Pauses between two tries.
@@ -77,16 +95,10 @@ pub struct Imports {
     places: Arc<tokio::sync::Semaphore>,
 }
 
-/// What an `Idempotency-Key` stands for: the key, and a hash of the file and how it was to be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Claim {
-    key: Uuid,
-    content: [u8; 32],
-}
-
 struct Job {
     id: Uuid,
-    claim: Option<Claim>,
+    /// It came with an `Idempotency-Key`.
+    keyed: bool,
     dry_run: bool,
     started_at: Timestamp,
     progress: watch::Sender<Progress>,
@@ -98,15 +110,8 @@ struct Job {
 #[derive(Debug, Clone)]
 struct End {
     at: Timestamp,
-    /// Why it failed.
+    /// Why it broke off.
     trouble: Option<String>,
-}
-
-/// What became of a claim.
-enum Registered {
-    New,
-    /// The same key came with the same file before.
-    Before(Arc<Job>),
 }
 
 impl Default for Imports {
@@ -128,77 +133,127 @@ impl Imports {
         self.lock().iter().find(|job| job.id == id).cloned()
     }
 
-    /// Remembers a job, unless its key is known already.
-    fn register(&self, job: &Arc<Job>) -> Result<Registered, Problem> {
+    /// Remembers a job, in place of one that broke off under its id; `false` if that one still runs.
+    fn register(&self, job: &Arc<Job>) -> bool {
         let mut jobs = self.lock();
-        if let Some(claim) = job.claim
-            && let Some(before) = jobs.iter().find(|known| known.claim.is_some_and(|c| c.key == claim.key))
-        {
-            return if before.claim == Some(claim) {
-                Ok(Registered::Before(before.clone()))
-            } else {
-                Err(Problem::from(&holdfast_domain::Rejection::CommandIdReused))
-            };
+        let same = jobs.iter().position(|known| known.id == job.id);
+        if same.is_some_and(|same| jobs[same].end().is_none()) {
+            return false;
         }
         // At most RUNNING_MAX of them run, so there is always one that does not.
-        if jobs.len() >= JOBS_MAX
-            && let Some(oldest) = jobs.iter().position(|job| job.end().is_some())
-        {
-            jobs.remove(oldest);
+        let oldest = || jobs.iter().position(|job| job.end().is_some()).filter(|_| jobs.len() >= JOBS_MAX);
+        if let Some(over) = same.or_else(oldest) {
+            jobs.remove(over);
         }
         jobs.push_back(job.clone());
-        Ok(Registered::New)
+        true
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Running,
+    Done,
+    Failed,
+}
+
 /// An import as the API shows it. Rows are those below the header.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct JobBody {
     id: Uuid,
-    status: &'static str,
+    status: Status,
     dry_run: bool,
     #[serde(flatten)]
     progress: Progress,
     started_at: Timestamp,
     finished_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     /// The last change that it made: a read with `Holdfast-At-Least` of this sees all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     position: Option<Position>,
 }
 
+/// How a job stands, as its note has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Standing {
+    keyed: bool,
+    /// It ended before its file did.
+    broke_off: bool,
+    job: JobBody,
+}
+
+impl Standing {
+    /// From its note; `None` if that is nothing that this version can read.
+    fn read(note: &Note) -> Option<Self> {
+        let mut standing: Self = match serde_json::from_str(&note.body) {
+            Ok(standing) => standing,
+            Err(error) => {
+                tracing::warn!(name = note.name, %error, "the note of an import cannot be read");
+                return None;
+            }
+        };
+        if standing.job.status == Status::Running && clock::since(note.at) > SILENT_MAX {
+            standing.broke_off = true;
+            standing.job.status = Status::Failed;
+            standing.job.finished_at = Some(note.at);
+            standing.job.detail = Some(broken_off("the server that ran it is gone", standing.keyed));
+        }
+        Some(standing)
+    }
+}
+
+/// What to tell about a job that broke off.
+fn broken_off(why: &str, keyed: bool) -> String {
+    let advice = if keyed {
+        "send the file again under the same Idempotency-Key to go on, nothing is done twice"
+    } else {
+        "send the file again, its quantities are then set once more"
+    };
+    let why = why.trim_end_matches('.');
+    format!("It broke off: {why}. What is counted as applied is applied; {advice}.")
+}
+
+fn note_name(id: Uuid) -> String {
+    format!("{NOTES}{id}")
+}
+
 impl Job {
-    fn new(claim: Option<Claim>, dry_run: bool) -> Arc<Self> {
+    fn new(keyed: bool, dry_run: bool) -> Arc<Self> {
+        Self::begun(Uuid::now_v7(), keyed, dry_run, clock::now())
+    }
+
+    fn begun(id: Uuid, keyed: bool, dry_run: bool, started_at: Timestamp) -> Arc<Self> {
         Arc::new(Self {
-            id: Uuid::now_v7(),
-            claim,
+            id,
+            keyed,
             dry_run,
-            started_at: clock::now(),
+            started_at,
             progress: watch::Sender::new(Progress::default()),
             position: AtomicU64::new(0),
             end: Mutex::default(),
         })
     }
 
-    /// Names the import for its commands: repeated under the same key, it makes the same ones.
-    fn import_id(&self) -> Uuid {
-        self.claim.map_or(self.id, |claim| claim.key)
-    }
-
     fn end(&self) -> Option<End> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The first end counts.
     fn finish(&self, trouble: Option<String>) {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         end.get_or_insert(End { at: clock::now(), trouble });
     }
 
+    fn break_off(&self, why: &str) {
+        self.finish(Some(broken_off(why, self.keyed)));
+    }
+
     fn first_answer(&self) -> JobBody {
         JobBody {
             id: self.id,
-            status: "running",
+            status: Status::Running,
             dry_run: self.dry_run,
             progress: Progress::default(),
             started_at: self.started_at,
@@ -208,19 +263,42 @@ impl Job {
         }
     }
 
-    fn body(&self) -> JobBody {
+    fn standing(&self) -> Standing {
         // The end first: what is read after it is the last of the progress.
         let end = self.end();
         let progress = self.progress.borrow().clone();
         let position = Some(Position(self.position.load(Ordering::Relaxed))).filter(|at| at.0 > 0);
-        let Some(End { at, trouble }) = end else {
-            return JobBody { progress, position, ..self.first_answer() };
+        let broke_off = end.as_ref().is_some_and(|end| end.trouble.is_some());
+        let job = match end {
+            None => JobBody { progress, position, ..self.first_answer() },
+            Some(End { at, trouble }) => {
+                // A file that could not be read to its end failed, even if the rows before that are in.
+                let stopped = progress.errors.last().filter(|_| progress.stopped).map(ToString::to_string);
+                let detail = trouble.or(stopped);
+                let failed = detail.is_some() || progress.stopped;
+                let status = if failed { Status::Failed } else { Status::Done };
+                JobBody { status, progress, position, finished_at: Some(at), detail, ..self.first_answer() }
+            }
         };
-        // A file that could not be read to its end failed, even if the rows before that are in.
-        let stopped = progress.errors.last().filter(|_| progress.stopped).map(ToString::to_string);
-        let detail = trouble.or(stopped);
-        let status = if detail.is_some() || progress.stopped { "failed" } else { "done" };
-        JobBody { status, progress, position, finished_at: Some(at), detail, ..self.first_answer() }
+        Standing { keyed: self.keyed, broke_off, job }
+    }
+
+    /// Writes down how it stands.
+    async fn note(&self, database: &Database) -> Result<(), StoreError> {
+        let body = serde_json::to_string(&self.standing()).expect("how a job stands is plain data");
+        database.notes.put_notes(vec![Note { name: note_name(self.id), body, at: clock::now() }]).await
+    }
+
+    /// Writes down how it ended, also when the database is away for a while: without that it would have broken off.
+    async fn note_end(&self, database: &Database) {
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.note(database).await {
+            if Instant::now() > until {
+                tracing::warn!(job = %self.id, %error, "how an import ended could not be written down");
+                return;
+            }
+            tokio::time::sleep(RETRY_MAX).await;
+        }
     }
 }
 
@@ -229,9 +307,26 @@ struct Finish(Arc<Job>);
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.0
-            .finish(Some("The import ended unexpectedly; what is counted as applied is applied.".to_owned()));
+        self.0.break_off("it ended unexpectedly");
     }
+}
+
+/// How a job stands, wherever it runs or ran; `None`: there is none with this id, or it is forgotten.
+async fn standing(imports: &Imports, database: &Database, id: Uuid) -> Result<Option<Standing>, StoreError> {
+    let here = imports.job(id).map(|job| job.standing());
+    if here.as_ref().is_some_and(|here| !here.broke_off) {
+        return Ok(here);
+    }
+    // What broke off here may have gone on elsewhere.
+    let note = database.notes.note(&note_name(id)).await?;
+    Ok(note.as_ref().and_then(Standing::read).or(here))
+}
+
+/// A file that has arrived, in whose name, and its place among those that are worked off.
+struct Upload {
+    file: File,
+    actor: Actor,
+    place: OwnedSemaphorePermit,
 }
 
 #[derive(Deserialize)]
@@ -257,33 +352,63 @@ async fn start(
         )
     })?;
     let (file, hash) = spool(request.into_body(), FILE_BYTES_MAX).await?;
-    let claim = write.key.map(|key| Claim { key, content: content(hash, dry_run) });
-    let job = Job::new(claim, dry_run);
-    let job = match state.imports.register(&job)? {
-        Registered::Before(before) => return Ok(accepted(&state, &before, true)),
-        Registered::New => job,
-    };
-    let response = accepted(&state, &job, false);
-    tokio::spawn(async move {
-        run(state, job, file, actor).await;
-        drop(place);
-    });
+    let upload = Upload { file, actor, place };
+    let fingerprint = fingerprint(hash, dry_run);
+    if let Some(earlier) = earlier(&state, &write).await? {
+        return again(state, earlier, fingerprint, upload).await;
+    }
+    let job = Job::new(write.key.is_some(), dry_run);
+    let first = serde_json::to_value(job.first_answer()).expect("a job is plain data");
+    // Before its key is taken: whoever finds the key finds how the job stands.
+    job.note(&state.database).await?;
+    if let Some(answered) = answered(&write, fingerprint, StatusCode::ACCEPTED, &first)
+        && let Some(earlier) = state.database.accounts.record(answered).await?
+    {
+        // The same key came at the same time, and was first.
+        state.database.notes.delete_note(&note_name(job.id)).await?;
+        return again(state, earlier, fingerprint, upload).await;
+    }
+    let response = with_position(StatusCode::ACCEPTED, state.model.position(), &first);
+    let response = located(response, job.id);
+    begin(state, job, upload);
     Ok(response)
 }
 
-/// What a key stands for: the file and whether it is only to be checked.
-fn content(file: Sha256, dry_run: bool) -> [u8; 32] {
-    file.chain_update([u8::from(dry_run)]).finalize().into()
+/// The first answer under a key again. If its job broke off, it goes on with the same file.
+async fn again(state: AppState, earlier: Answered, fingerprint: [u8; 16], upload: Upload) -> Answer {
+    let first: JobBody = serde_json::from_str(&earlier.body).map_err(|error| {
+        tracing::error!(%error, "what an import was answered cannot be read");
+        Problem::internal()
+    })?;
+    // Another file goes no further than here.
+    let response = replay(&state, earlier, fingerprint).await?;
+    if clock::since(first.started_at) < GOES_ON_MAX {
+        let before = standing(&state.imports, &state.database, first.id).await?;
+        if before.is_none_or(|before| before.broke_off) {
+            let job = Job::begun(first.id, true, first.dry_run, first.started_at);
+            job.note(&state.database).await?;
+            begin(state, job, upload);
+        }
+    }
+    Ok(located(response, first.id))
 }
 
-fn accepted(state: &AppState, job: &Job, replayed: bool) -> Response {
-    let mut response = with_position(StatusCode::ACCEPTED, state.model.position(), &job.first_answer());
-    let headers = response.headers_mut();
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/imports/{}", job.id)) {
-        headers.insert(header::LOCATION, location);
+/// What a key stands for: the file and whether it is only to be checked.
+fn fingerprint(file: Sha256, dry_run: bool) -> [u8; 16] {
+    shortened(file.chain_update([u8::from(dry_run)]).finalize().into())
+}
+
+/// Works a file off, unless somebody has just begun with the same job.
+fn begin(state: AppState, job: Arc<Job>, upload: Upload) {
+    if state.imports.register(&job) {
+        tokio::spawn(run(state, job, upload));
     }
-    if replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+}
+
+/// Says where the job is found.
+fn located(mut response: Response, id: Uuid) -> Response {
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/imports/{id}")) {
+        response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
@@ -368,18 +493,46 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// Works a file off and says how it ended.
-async fn run(state: AppState, job: Arc<Job>, file: File, actor: Actor) {
+async fn run(state: AppState, job: Arc<Job>, upload: Upload) {
     let finish = Finish(job.clone());
+    let Upload { file, actor, place } = upload;
+    forget_old(&state.database).await;
+    let result = worked_off(&state, &job, file, actor).await;
+    match result {
+        Ok(progress) => {
+            let (read, applied, failed) = (progress.rows_read, progress.rows_applied, progress.rows_failed);
+            tracing::info!(job = %job.id, dry_run = job.dry_run, read, applied, failed, "an import ended");
+            job.finish(None);
+        }
+        Err(error) => {
+            tracing::warn!(job = %job.id, error = format!("{error:#}"), "an import broke off");
+            job.break_off(&format!("{error:#}"));
+        }
+    }
+    drop((finish, place));
+    job.note_end(&state.database).await;
+}
+
+/// Deletes the notes of jobs that have been over for as long as their keys are remembered.
+async fn forget_old(database: &Database) {
+    let before = clock::now().plus_seconds(-OUTCOME_HOURS * 3_600);
+    if let Err(error) = database.notes.prune_notes(NOTES, before).await {
+        tracing::warn!(%error, "the notes of old imports could not be deleted");
+    }
+}
+
+/// Executes a file's rows and writes down meanwhile how the job stands.
+async fn worked_off(state: &AppState, job: &Arc<Job>, file: File, actor: Actor) -> anyhow::Result<Progress> {
     let options = Options {
         dry_run: job.dry_run,
         actor,
-        import_id: job.import_id(),
+        import_id: job.id,
         locations: state.model.locations().into_iter().map(|location| location.code).collect(),
         rows_at_once: ENVELOPES_AT_ONCE * ENVELOPE_COMMANDS_MAX,
     };
-    let stopping = state.stopping.clone();
+    let mut stopping = state.stopping.clone();
     let execute = |commands: Vec<Command>| {
-        let (dispatcher, job, stopping) = (state.dispatcher.clone(), job.clone(), stopping.clone());
+        let (dispatcher, job, stopping) = (state.dispatcher.clone(), job.clone(), state.stopping.clone());
         async move {
             let envelopes = commands.chunks(ENVELOPE_COMMANDS_MAX);
             let all = envelopes.map(|some| decided(&dispatcher, some.to_vec(), stopping.clone()));
@@ -390,19 +543,29 @@ async fn run(state: AppState, job: Arc<Job>, file: File, actor: Actor) {
         }
     };
     let known = |sku: &Sku| state.model.stock(sku).map(|(stock, _)| stock);
-    let result = import(file, options, execute, known, &job.progress).await;
-    match result {
-        Ok(progress) => {
-            let (read, applied, failed) = (progress.rows_read, progress.rows_applied, progress.rows_failed);
-            tracing::info!(job = %job.id, dry_run = job.dry_run, read, applied, failed, "an import ended");
-            job.finish(None);
+    let decided_before = |commands: Vec<Uuid>| {
+        let (reads, keyed) = (state.database.reads.clone(), job.keyed);
+        async move {
+            let mut found: HashSet<Uuid> = HashSet::new();
+            // Without a key it cannot come again. With one, it may even run elsewhere, if it was silent for too long.
+            if keyed {
+                found.extend(reads.decided(commands).await?);
+            }
+            Ok(found)
         }
-        Err(error) => {
-            tracing::warn!(job = %job.id, error = format!("{error:#}"), "an import failed");
-            job.finish(Some(format!("{error:#}; what is counted as applied is applied")));
+    };
+    let mut importing = pin!(import(file, options, execute, known, decided_before, &job.progress));
+    loop {
+        tokio::select! {
+            result = &mut importing => return result,
+            () = told(&mut stopping) => return Err(anyhow!("the server is stopping")),
+            () = tokio::time::sleep(NOTE_EVERY) => {
+                if let Err(error) = job.note(&state.database).await {
+                    tracing::warn!(job = %job.id, %error, "how an import stands could not be written down");
+                }
+            }
         }
     }
-    drop(finish);
 }
 
 /// Gets commands decided, however busy the queue is: those that were not taken, or not decided in time, are sent
@@ -436,7 +599,7 @@ async fn decided(
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
             stop = stopping.wait_for(|stop| *stop) => {
                 stop.context("the server ended")?;
-                bail!("the server is stopping: send the file again under the same Idempotency-Key to go on");
+                bail!("the server is stopping");
             }
         }
     }
@@ -444,8 +607,9 @@ async fn decided(
 
 async fn one(State(state): State<AppState>, _at_least: AtLeast, Path(id): Path<String>) -> Answer {
     let id: Uuid = path_value(&id, "import")?;
-    let job = state.imports.job(id).ok_or_else(|| Problem::not_found("import"))?;
-    Ok(JsonAnswer(job.body()).into_response())
+    let found = standing(&state.imports, &state.database, id).await?;
+    let Standing { job, .. } = found.ok_or_else(|| Problem::not_found("import"))?;
+    Ok(JsonAnswer(job).into_response())
 }
 
 #[cfg(test)]

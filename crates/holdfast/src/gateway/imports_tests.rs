@@ -1,22 +1,26 @@
-//! Tests of imports: uploads, the register of jobs, and patience with a busy queue.
+//! Tests of imports: uploads, the register of jobs and their notes, and patience with a busy queue.
 
 use std::io::Read;
 
 use holdfast_bus::{NotTaken, local};
 use holdfast_domain::CommandBody;
 use holdfast_domain::command::PutLocation;
-use holdfast_store::Database;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::gateway::dispatcher::Publishers;
+use crate::import::RowError;
 
-fn claim(key: u128, file: &[u8], dry_run: bool) -> Claim {
-    Claim { key: Uuid::from_u128(key), content: content(Sha256::new_with_prefix(file), dry_run) }
+fn job() -> Arc<Job> {
+    Job::new(true, false)
 }
 
-fn job(claim: Option<Claim>) -> Arc<Job> {
-    Job::new(claim, false)
+async fn database(folder: &tempfile::TempDir) -> Database {
+    Database::open_sqlite(&folder.path().join("holdfast.db")).await.expect("a new database")
+}
+
+async fn found(imports: &Imports, database: &Database, id: Uuid) -> Option<Standing> {
+    standing(imports, database, id).await.expect("a sound database")
 }
 
 #[tokio::test]
@@ -38,37 +42,38 @@ async fn a_body_arrives_whole_and_hashed_or_not_at_all() {
 }
 
 #[test]
-fn the_same_key_and_file_is_the_same_job_and_another_file_is_refused() {
+fn a_key_stands_for_a_file_and_what_was_to_be_done_with_it() {
+    let of = |file: &[u8], dry_run| fingerprint(Sha256::new_with_prefix(file), dry_run);
+    assert_eq!(of(b"sku\nA", false), of(b"sku\nA", false));
+    assert_ne!(of(b"sku\nA", false), of(b"sku\nB", false));
+    assert_ne!(of(b"sku\nA", false), of(b"sku\nA", true));
+}
+
+#[test]
+fn a_job_takes_the_place_of_one_that_broke_off_and_not_of_one_that_runs() {
     let imports = Imports::new();
-    let first = job(Some(claim(1, b"sku\nA", false)));
-    assert!(matches!(imports.register(&first), Ok(Registered::New)));
-    let Ok(Registered::Before(before)) = imports.register(&job(Some(claim(1, b"sku\nA", false)))) else {
-        panic!("the key is known");
-    };
-    assert_eq!(before.id, first.id);
-    for other in [claim(1, b"sku\nB", false), claim(1, b"sku\nA", true)] {
-        let problem = imports.register(&job(Some(other))).err().expect("another content");
-        assert_eq!(
-            (problem.status, problem.code),
-            (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused")
-        );
-    }
-    assert!(matches!(imports.register(&job(Some(claim(2, b"sku\nA", false)))), Ok(Registered::New)));
-    assert_eq!(first.import_id(), Uuid::from_u128(1), "its commands are those of the key");
+    let first = job();
+    let second = Job::begun(first.id, true, false, first.started_at);
+    assert!(imports.register(&first));
+    assert!(!imports.register(&second));
+    first.break_off("the database is away");
+    assert!(imports.register(&second));
+    assert_eq!(imports.lock().len(), 1);
+    assert!(Arc::ptr_eq(&imports.job(first.id).expect("it is known"), &second));
 }
 
 #[test]
 fn the_oldest_finished_job_is_forgotten_first_and_a_running_one_never() {
     let imports = Imports::new();
-    let (running, finished) = (job(None), job(None));
+    let (running, finished) = (job(), job());
     finished.finish(None);
     for job in [&running, &finished] {
-        assert!(imports.register(job).is_ok());
+        assert!(imports.register(job));
     }
     for _ in 2..=JOBS_MAX {
-        let further = job(None);
+        let further = job();
         further.finish(None);
-        assert!(imports.register(&further).is_ok());
+        assert!(imports.register(&further));
     }
     assert_eq!(imports.lock().len(), JOBS_MAX);
     assert!(imports.job(running.id).is_some());
@@ -77,8 +82,8 @@ fn the_oldest_finished_job_is_forgotten_first_and_a_running_one_never() {
 
 #[test]
 fn a_job_says_how_it_stands() {
-    let job = job(None);
-    let shown = |job: &Job| serde_json::to_value(job.body()).expect("plain data");
+    let job = job();
+    let shown = |job: &Job| serde_json::to_value(job.standing().job).expect("plain data");
     job.progress.send_modify(|progress| {
         progress.rows_read = 3;
         progress.rows_applied = 2;
@@ -98,15 +103,108 @@ fn a_job_says_how_it_stands() {
     );
     job.progress.send_modify(|progress| progress.stopped = true);
     assert_eq!(shown(&job)["status"], json!("failed"), "the file was not read to its end");
+    assert!(!job.standing().broke_off, "and will not be another time");
 }
 
 #[test]
 fn a_job_whose_task_breaks_off_is_failed_and_does_not_run_for_ever() {
-    let job = job(None);
+    let job = job();
     drop(Finish(job.clone()));
-    let body = job.body();
-    assert_eq!(body.status, "failed");
-    assert!(body.detail.is_some());
+    let Standing { job, broke_off, .. } = job.standing();
+    assert_eq!((job.status, broke_off), (Status::Failed, true));
+    assert!(job.detail.is_some());
+}
+
+#[tokio::test]
+async fn other_gateways_know_from_its_note_how_a_job_stands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(&folder).await;
+    let (here, elsewhere) = (Imports::new(), Imports::new());
+    let job = job();
+    assert!(here.register(&job));
+    assert!(found(&elsewhere, &database, job.id).await.is_none());
+    job.progress.send_modify(|progress| {
+        progress.rows_read = 3;
+        progress.rows_failed = 1;
+        progress.errors.push(RowError::new(2, None, "it is bad"));
+    });
+    job.position.store(17, Ordering::Relaxed);
+    job.note(&database).await.expect("a sound database");
+    let noted = found(&elsewhere, &database, job.id).await.expect("it is known");
+    assert!(noted.keyed && !noted.broke_off);
+    let shown = |body: &JobBody| serde_json::to_value(body).expect("plain data");
+    assert_eq!(shown(&noted.job), shown(&job.standing().job));
+
+    job.finish(None);
+    let status = |standing: Option<Standing>| standing.expect("it is known").job.status;
+    assert_eq!(status(found(&here, &database, job.id).await), Status::Done);
+    assert_eq!(status(found(&elsewhere, &database, job.id).await), Status::Running);
+    job.note_end(&database).await;
+    assert_eq!(status(found(&elsewhere, &database, job.id).await), Status::Done);
+    database.store.close().await;
+}
+
+#[tokio::test]
+async fn what_broke_off_here_may_go_on_elsewhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(&folder).await;
+    let (here, elsewhere) = (Imports::new(), Imports::new());
+    let first = job();
+    assert!(here.register(&first));
+    first.break_off("the server is stopping");
+    first.note_end(&database).await;
+    for imports in [&here, &elsewhere] {
+        let standing = found(imports, &database, first.id).await.expect("it is known");
+        assert_eq!((standing.job.status, standing.broke_off), (Status::Failed, true));
+    }
+    let second = Job::begun(first.id, true, false, first.started_at);
+    assert!(elsewhere.register(&second));
+    second.note(&database).await.expect("a sound database");
+    let standing = found(&here, &database, first.id).await.expect("it is known");
+    assert_eq!((standing.job.status, standing.broke_off), (Status::Running, false));
+    database.store.close().await;
+}
+
+#[test]
+fn a_job_of_which_nothing_is_heard_has_broken_off() {
+    for keyed in [true, false] {
+        let job = Job::new(keyed, false);
+        let noted = |seconds_ago: i64| {
+            let body = serde_json::to_string(&job.standing()).expect("plain data");
+            let at = clock::now().plus_seconds(-seconds_ago);
+            Standing::read(&Note { name: note_name(job.id), body, at }).expect("it is readable")
+        };
+        let fresh = noted(20);
+        assert_eq!((fresh.job.status, fresh.broke_off), (Status::Running, false));
+        let silent = noted(31);
+        assert_eq!((silent.job.status, silent.broke_off), (Status::Failed, true));
+        assert!(silent.job.finished_at.is_some());
+        let detail = silent.job.detail.expect("it says why");
+        assert_eq!(detail.contains("Idempotency-Key"), keyed, "{detail}");
+        job.finish(None);
+        let done = noted(3_600);
+        assert_eq!((done.job.status, done.broke_off), (Status::Done, false));
+    }
+    let unreadable = Note { name: note_name(Uuid::nil()), body: "{}".to_owned(), at: clock::now() };
+    assert!(Standing::read(&unreadable).is_none());
+}
+
+#[tokio::test]
+async fn notes_are_forgotten_after_a_day() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(&folder).await;
+    let (old, new) = (job(), job());
+    for job in [&old, &new] {
+        job.note(&database).await.expect("a sound database");
+    }
+    let mut note = database.notes.note(&note_name(old.id)).await.expect("read").expect("it is there");
+    note.at = clock::now().plus_seconds(-OUTCOME_HOURS * 3_600 - 1);
+    database.notes.put_notes(vec![note]).await.expect("written");
+    forget_old(&database).await;
+    let imports = Imports::new();
+    assert!(found(&imports, &database, old.id).await.is_none());
+    assert!(found(&imports, &database, new.id).await.is_some());
+    database.store.close().await;
 }
 
 #[test]
@@ -131,7 +229,7 @@ fn put_location(id: Uuid) -> Command {
 #[tokio::test]
 async fn commands_that_a_full_queue_refuses_are_sent_again_under_the_same_ids() {
     let folder = tempfile::tempdir().expect("a folder");
-    let database = Database::open_sqlite(&folder.path().join("holdfast.db")).await.expect("a new database");
+    let database = database(&folder).await;
     let ((orders, _orders), (items, _items), (stock, mut end)) = (local(), local(), local());
     let dispatcher = Dispatcher::new(Publishers { orders, items, stock }, database.clone());
     let store = database.store.clone();
@@ -143,7 +241,7 @@ async fn commands_that_a_full_queue_refuses_are_sent_again_under_the_same_ids() 
             for delivery in batch {
                 seen.push(delivery.commands[0].id);
                 match round {
-                    0 => delivery.settle(Err(NotTaken::Overloaded)),
+                    0 => delivery.settle(Err(NotTaken::Overloaded.into())),
                     1 => drop(delivery),
                     _ => {
                         let executed = store.execute(clock::now(), delivery.commands.clone()).await;
@@ -166,7 +264,7 @@ async fn commands_that_a_full_queue_refuses_are_sent_again_under_the_same_ids() 
 #[tokio::test]
 async fn an_import_gives_up_when_the_server_stops() {
     let folder = tempfile::tempdir().expect("a folder");
-    let database = Database::open_sqlite(&folder.path().join("holdfast.db")).await.expect("a new database");
+    let database = database(&folder).await;
     let ((orders, _), (items, _), (stock, end)) = (local(), local(), local());
     drop(end);
     let dispatcher = Dispatcher::new(Publishers { orders, items, stock }, database.clone());

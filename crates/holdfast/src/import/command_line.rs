@@ -13,7 +13,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Options, Progress, import};
+use super::{Options, Progress, import, nothing_decided};
 use crate::clock;
 
 /// Rows in one transaction: nobody else waits for this database.
@@ -54,7 +54,8 @@ pub async fn from_command_line(
     let (progress, watched) = watch::channel(Progress::default());
     let bar = bar(size);
     let showing = tokio::spawn(show(bar.clone(), watched));
-    let result = import(reader, options, execute, |sku: &Sku| known.get(sku).cloned(), &progress).await;
+    let known = |sku: &Sku| known.get(sku).cloned();
+    let result = import(reader, options, execute, known, nothing_decided, &progress).await;
     drop(progress);
     showing.await.context("the progress bar broke")?;
     bar.finish_and_clear();

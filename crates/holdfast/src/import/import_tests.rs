@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use holdfast_domain::command::{Attributes, ImageUrl, Name, Price, PutLocation, RemoveItem, Text};
+use holdfast_domain::command::{
+    Attributes, ImageUrl, Name, Price, PutLocation, ReceiveStock, RemoveItem, Text, UpdateItem,
+};
 use holdfast_domain::{CommandBody, Money, Quantity, StockRow};
 use holdfast_store::Database;
 
@@ -48,6 +50,16 @@ impl Shop {
         assert!(outcome.result.is_ok(), "{outcome:?}");
     }
 
+    async fn receive(&self, sku: &str, location: &str, quantity: i64) {
+        let receive = ReceiveStock {
+            sku: Sku::new(sku).expect("a SKU"),
+            location: LocationCode::new(location).expect("a code"),
+            quantity: Quantity::new(quantity).expect("a quantity"),
+            reference: None,
+        };
+        self.execute(CommandBody::ReceiveStock(receive)).await;
+    }
+
     async fn states(&self) -> Vec<SkuState> {
         let mut states = self.database.reads.snapshot().await.expect("a snapshot").skus;
         states.sort_by(|a, b| a.item.sku.cmp(&b.item.sku));
@@ -75,7 +87,14 @@ impl Shop {
             async move { Ok(store.execute(clock::now(), Arc::new(commands)).await?.outcomes) }
         };
         let known = |sku: &Sku| known.iter().find(|state| state.item.sku == *sku).cloned();
-        import(reader, options, execute, known, &watch::Sender::new(Progress::default())).await
+        let decided = |commands: Vec<Uuid>| {
+            let reads = self.database.reads.clone();
+            async move {
+                let found: HashSet<Uuid> = reads.decided(commands).await?.into_iter().collect();
+                Ok(found)
+            }
+        };
+        import(reader, options, execute, known, decided, &watch::Sender::new(Progress::default())).await
     }
 
     async fn import(&self, text: &str) -> Progress {
@@ -250,13 +269,111 @@ async fn the_same_import_again_has_no_further_effect() {
     let shop = Shop::open().await;
     let text = "sku,brand,model,price,location,quantity,reorder_point\nA,Vayu,Pilot,1,BLR,5,1\nA,,,,DEL,6,\n";
     let options = options();
-    for _ in 0..2 {
-        // Without knowing what the first one did, as if it had been cut off.
-        let progress = shop.import_with(io::Cursor::new(text), options.clone(), Vec::new()).await;
-        assert_eq!(progress.expect("an import").rows_applied, 2);
-    }
+    let first =
+        shop.import_with(io::Cursor::new(text), options.clone(), Vec::new()).await.expect("an import");
+    assert_eq!((first.rows_applied, first.items_added), (2, 1));
     // Two locations; the item with its levels and receipt; one count.
     assert_eq!(shop.head().await, 2 + 3 + 1);
+    shop.receive("A", "BLR", 4).await;
+    shop.receive("A", "DEL", 1).await;
+    let head = shop.head().await;
+    // Whether or not what the first one did is known by now.
+    for known in [Vec::new(), shop.states().await] {
+        let again = shop.import_with(io::Cursor::new(text), options.clone(), known).await.expect("an import");
+        assert_eq!(again, first);
+    }
+    assert_eq!(shop.head().await, head);
+    let a = shop.state("A").await.expect("A");
+    assert_eq!((row(&a, "BLR").on_hand, row(&a, "DEL").on_hand), (9, 7));
+}
+
+#[tokio::test]
+async fn an_import_that_was_cut_off_goes_on_where_it_was() {
+    let text = "sku,brand,model,price,location,quantity,reorder_point\n\
+                K,Vayu,Renamed,1,BLR,8,2\n\
+                N,Vayu,New,1,BLR,5,\n\
+                N,,,,DEL,6,\n";
+    // It takes three calls: the addition, the two counts, and what is left of the known item.
+    for calls in 0..=3 {
+        let shop = Shop::open().await;
+        shop.import("sku,brand,model,price,location,quantity\nK,Vayu,Known,1,BLR,3\n").await;
+        let options = options();
+        let left = std::cell::Cell::new(calls);
+        let execute = |commands: Vec<Command>| {
+            let (store, gone) = (shop.database.store.clone(), left.get() == 0);
+            left.set(left.get() - i32::from(!gone));
+            async move {
+                ensure!(!gone, "the server is gone");
+                Ok(store.execute(clock::now(), Arc::new(commands)).await?.outcomes)
+            }
+        };
+        let states = shop.states().await;
+        let known = |sku: &Sku| states.iter().find(|state| state.item.sku == *sku).cloned();
+        let progress = watch::Sender::new(Progress::default());
+        let reader = io::Cursor::new(text);
+        let cut = import(reader, options.clone(), execute, known, nothing_decided, &progress).await;
+        assert_eq!(cut.is_err(), calls < 3);
+
+        // What comes in meanwhile is still there in the end.
+        if calls >= 1 {
+            shop.receive("N", "BLR", 10).await;
+        }
+        if calls >= 2 {
+            shop.receive("K", "BLR", 100).await;
+        }
+        let known = shop.states().await;
+        let rest = shop.import_with(io::Cursor::new(text), options, known).await.expect("the rest");
+        assert_eq!((errors(&rest), rest.rows_applied, rest.items_added), (Vec::new(), 3, 1), "{calls}");
+        let (k, n) = (shop.state("K").await.expect("K"), shop.state("N").await.expect("N"));
+        assert_eq!(row(&k, "BLR").on_hand, if calls >= 2 { 108 } else { 8 }, "{calls}");
+        assert_eq!((k.item.model.as_str(), row(&k, "BLR").reorder_point), ("Renamed", 2), "{calls}");
+        assert_eq!(row(&n, "BLR").on_hand, if calls >= 1 { 15 } else { 5 }, "{calls}");
+        assert_eq!(row(&n, "DEL").on_hand, 6, "{calls}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_row_stays_bad_when_the_import_comes_again() {
+    let shop = Shop::open().await;
+    let text = "sku,brand,model,price,location,quantity\nA,,Pilot,1,BLR,7\nA,Vayu,Pilot,1,BLR,5\n";
+    let options = options();
+    let first =
+        shop.import_with(io::Cursor::new(text), options.clone(), Vec::new()).await.expect("an import");
+    assert_eq!((first.rows_failed, first.items_added), (1, 1));
+    shop.receive("A", "BLR", 4).await;
+    // The item is known now, and the first row would do.
+    let known = shop.states().await;
+    let again = shop.import_with(io::Cursor::new(text), options, known).await.expect("an import");
+    assert_eq!(again, first);
+    assert_eq!(row(&shop.state("A").await.expect("A"), "BLR").on_hand, 9);
+}
+
+#[tokio::test]
+async fn what_others_changed_since_an_import_stays_when_it_comes_again() {
+    let shop = Shop::open().await;
+    shop.import("sku,brand,model,price,location,quantity\nA,Vayu,Pilot,1,BLR,3\n").await;
+    let text = "sku,model,description,location,quantity\nA,Pilot II,Fine,BLR,8\n";
+    let options = options();
+    let known = shop.states().await;
+    let first = shop.import_with(io::Cursor::new(text), options.clone(), known).await.expect("an import");
+    let renamed = UpdateItem {
+        sku: Sku::new("A").expect("a SKU"),
+        if_match: None,
+        brand: None,
+        model: Some(Name::new("Pilot III").expect("a name")),
+        description: None,
+        price: None,
+        image_url: None,
+        attributes: None,
+        max_per_order: None,
+        status: None,
+    };
+    shop.execute(CommandBody::UpdateItem(renamed)).await;
+    let known = shop.states().await;
+    let again = shop.import_with(io::Cursor::new(text), options, known).await.expect("an import");
+    assert_eq!(again, first);
+    let a = shop.state("A").await.expect("A");
+    assert_eq!((a.item.model.as_str(), a.item.description.as_str()), ("Pilot III", "Fine"));
 }
 
 #[tokio::test]
@@ -334,7 +451,7 @@ async fn trouble_while_executing_is_an_error_and_the_progress_tells_what_is_done
             Ok(store.execute(clock::now(), Arc::new(commands)).await?.outcomes)
         }
     };
-    let error = import(io::Cursor::new(text), options(), execute, |_: &Sku| None, &progress)
+    let error = import(io::Cursor::new(text), options(), execute, |_: &Sku| None, nothing_decided, &progress)
         .await
         .expect_err("trouble");
     assert!(format!("{error:#}").contains("the database is gone"));

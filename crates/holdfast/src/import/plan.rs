@@ -109,16 +109,27 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
         self.seen.get(sku).is_some_and(|seen| seen.forgotten)
     }
 
-    /// The commands of a row. A row that is refused leaves no trace: the next one of its SKU counts as the first.
-    pub fn plan(&mut self, row: Row) -> Result<Planned, RowError> {
+    /// What is known now of the SKU of each row.
+    pub fn known(&self, rows: &[Row]) -> Vec<Option<SkuState>> {
+        rows.iter().map(|row| (self.known)(&row.sku)).collect()
+    }
+
+    /// The id of the command with which this import adds the item of a row, if this row adds it.
+    pub fn id_of_add(&self, row: &Row) -> Uuid {
+        self.id(row, Step::Add)
+    }
+
+    /// The commands of a row, from what is known of its SKU; what this import added itself must count as unknown. A
+    /// row that is refused leaves no trace: the next one of its SKU counts as the first.
+    pub fn plan(&mut self, row: Row, known: Option<SkuState>) -> Result<Planned, RowError> {
         let place = match &row.location {
             None => None,
             Some(location) => Some(self.place(location, row.line)?),
         };
         if self.seen.contains_key(&row.sku) {
-            self.plan_further(row, place)
+            self.plan_further(row, place, known)
         } else {
-            self.plan_first(row, place)
+            self.plan_first(row, place, known)
         }
     }
 
@@ -138,8 +149,12 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
         }
     }
 
-    fn plan_first(&mut self, row: Row, place: Option<u32>) -> Result<Planned, RowError> {
-        let state = (self.known)(&row.sku);
+    fn plan_first(
+        &mut self,
+        row: Row,
+        place: Option<u32>,
+        state: Option<SkuState>,
+    ) -> Result<Planned, RowError> {
         let known_currency = state.as_ref().map(|state| state.item.price.0.currency);
         let currency = row.currency.or(known_currency).unwrap_or(Currency::INR);
         let price = price(&row, currency)?;
@@ -174,7 +189,12 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
         Ok(planned)
     }
 
-    fn plan_further(&mut self, row: Row, place: Option<u32>) -> Result<Planned, RowError> {
+    fn plan_further(
+        &mut self,
+        row: Row,
+        place: Option<u32>,
+        known: Option<SkuState>,
+    ) -> Result<Planned, RowError> {
         let seen = &self.seen[&row.sku];
         let (first, line) = (seen.line, row.line);
         if seen.forgotten {
@@ -206,7 +226,7 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
             return Err(RowError::new(line, Some(Column::Location), message));
         };
         // What is known of a new item may or may not have caught up; at this location it has nothing either way.
-        let state = if seen.adds { None } else { (self.known)(&row.sku) };
+        let state = known.filter(|_| !seen.adds);
         let there = state.as_ref().and_then(|state| stock_row(state, location));
         match self.places.entry((first, place)) {
             Entry::Occupied(earlier) => {
@@ -288,13 +308,16 @@ impl<K: Fn(&Sku) -> Option<SkuState>> Planner<K> {
 
     /// Ids of one import count up with the lines, so that what the database keeps by id grows at its end: with ids
     /// that are spread evenly, each row costs a page.
-    fn command(&self, row: &Row, step: Step, body: CommandBody) -> Command {
+    fn id(&self, row: &Row, step: Step) -> Uuid {
         let mut id = [0; 16];
         id[..10].copy_from_slice(&self.id_start);
         id[10..15].copy_from_slice(&row.line.to_be_bytes()[3..]);
         id[15] = step as u8;
-        let id = uuid::Builder::from_custom_bytes(id).into_uuid();
-        Command::new(id, self.options.actor.clone(), body)
+        uuid::Builder::from_custom_bytes(id).into_uuid()
+    }
+
+    fn command(&self, row: &Row, step: Step, body: CommandBody) -> Command {
+        Command::new(self.id(row, step), self.options.actor.clone(), body)
     }
 
     fn fingerprints(&self, row: &Row) -> Fingerprints {

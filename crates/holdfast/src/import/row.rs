@@ -4,12 +4,12 @@ use std::fmt;
 
 use holdfast_domain::command::{Attributes, ImageUrl, Name, Text};
 use holdfast_domain::{Currency, LocationCode, Quantity, Sku, Units, ValueError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::records::Record;
 
 /// What is wrong with one row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowError {
     /// The line that the row starts on, from 1; the header is a row too.
     pub line: u64,

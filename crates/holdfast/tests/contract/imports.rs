@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::text;
+use crate::client::{new_id, text};
 use crate::server::{MAIN, Server, unique};
 
 const HEADER: &str = "sku,brand,model,description,price,currency,location,quantity";
@@ -11,7 +11,12 @@ const HEADER: &str = "sku,brand,model,description,price,currency,location,quanti
 async fn import(server: &Server, file: impl Into<Vec<u8>>, dry_run: bool) -> Value {
     let call = server.staff().post(&format!("/v1/imports?dry_run={dry_run}"));
     let job = call.body("text/csv", file).send().await.expect(202);
-    let path = format!("/v1/imports/{}", text(&job, "id"));
+    ended(server, &job).await
+}
+
+/// Waits until a job is over, and says how.
+async fn ended(server: &Server, job: &Value) -> Value {
+    let path = format!("/v1/imports/{}", text(job, "id"));
     let over = || async { server.staff().get(&path).send().await.expect(200)["status"] != "running" };
     holdfast_testbed::eventually("the import is over", Duration::from_secs(60), over).await.expect("it is");
     server.staff().get(&path).send().await.expect(200)
@@ -92,12 +97,7 @@ async fn hostile_files_end_with_a_reason() {
     {
         let reply = server.staff().post("/v1/imports").body("text/csv", file).send().await;
         if reply.status == 202 {
-            let path = format!("/v1/imports/{}", text(&reply.json(), "id"));
-            let over = || async { server.staff().get(&path).send().await.expect(200)["status"] != "running" };
-            holdfast_testbed::eventually("the import is over", Duration::from_secs(60), over)
-                .await
-                .expect("it is");
-            let job = server.staff().get(&path).send().await.expect(200);
+            let job = ended(server, &reply.json()).await;
             assert!(job["status"] == "failed" || job["rows_applied"] == 0, "{job}");
             assert!(
                 job["detail"].is_string() || job["errors"].as_array().is_some_and(|e| !e.is_empty()),
@@ -125,6 +125,88 @@ async fn a_large_file_streams_beyond_the_limit_of_bodies() {
     server.stock("BULK-19999").await;
     let page = server.nobody().get("/v1/items?limit=1").send().await.expect(200);
     assert_eq!(page["total"], 20_000);
+    server.verify();
+}
+
+#[tokio::test]
+async fn a_file_under_a_key_is_imported_once_across_a_restart() {
+    let server = Server::start().await;
+    let sku = unique("CSV");
+    let (file, other_file) = (
+        format!("{HEADER}\n{sku},Acme,One,,1.00,INR,{MAIN},7\n"),
+        format!("{HEADER}\n{sku},Acme,One,,1.00,INR,{MAIN},8\n"),
+    );
+    let key = new_id();
+    let send = |path: &str, file: &str| server.staff().post(path).key(&key).body("text/csv", file).send();
+    let first = send("/v1/imports", &file).await;
+    let job = first.written(202);
+    assert!(!first.replayed());
+    let done = ended(&server, &job).await;
+    assert_eq!((&done["status"], &done["rows_applied"]), (&json!("done"), &json!(1)), "{done}");
+    let receipt = json!({ "sku": sku, "location": MAIN, "quantity": 5 });
+    server.staff().post("/v1/stock/receipts").json(&receipt).send().await.written(201);
+    for is_after_restart in [false, true] {
+        if is_after_restart {
+            server.process.restart().await.expect("it starts again");
+        }
+        let again = send("/v1/imports", &file).await;
+        assert!(again.replayed(), "{again:?}");
+        assert_eq!((again.status, &again.text), (first.status, &first.text));
+        assert_eq!(again.header("location"), first.header("location"));
+        assert_eq!(ended(&server, &job).await, done);
+        for (path, file) in [("/v1/imports", &other_file), ("/v1/imports?dry_run=true", &file)] {
+            send(path, file).await.problem(422, "idempotency_key_reused");
+        }
+        assert_eq!(server.stock(&sku).await["on_hand"], 12);
+    }
+    // Without the key it is somebody's count, now.
+    let counted = import(&server, file, false).await;
+    assert_ne!(counted["id"], job["id"]);
+    assert_eq!(server.stock(&sku).await["on_hand"], 7);
+}
+
+#[tokio::test]
+async fn an_import_that_was_killed_goes_on_under_its_key_and_does_nothing_twice() {
+    const ROWS: u64 = 20_000;
+    let server = Server::start().await;
+    let mut file = format!("{HEADER}\n");
+    for row in 0..ROWS {
+        file.push_str(&format!("KILLED-{row},Acme,Model {row},,10.00,INR,{MAIN},3\n"));
+    }
+    let key = new_id();
+    let send = || server.staff().post("/v1/imports").key(&key).body("text/csv", file.as_str()).send();
+    let job = send().await.expect(202);
+    let path = format!("/v1/imports/{}", text(&job, "id"));
+    let shown = || async { server.staff().get(&path).send().await.expect(200) };
+    let minute = Duration::from_secs(60);
+    let some_rows = || async { shown().await["rows_applied"] != 0 };
+    holdfast_testbed::eventually("some rows are in", minute, some_rows).await.expect("they are");
+    server.process.kill().expect("it is gone");
+    server.process.restart().await.expect("it starts again");
+
+    let receipt = json!({ "sku": "KILLED-0", "location": MAIN, "quantity": 5 });
+    server.staff().post("/v1/stock/receipts").json(&receipt).send().await.written(201);
+    // It may still run elsewhere, as far as anybody can tell now.
+    let again = send().await;
+    assert!(again.replayed(), "{again:?}");
+    assert_eq!(again.expect(202), job);
+    let broke_off = || async { shown().await["status"] == "failed" };
+    holdfast_testbed::eventually("it has broken off", minute, broke_off).await.expect("it has");
+    let failed = shown().await;
+    assert!(text(&failed, "detail").contains("the same Idempotency-Key"), "{failed}");
+    assert!(failed["rows_applied"].as_u64().is_some_and(|rows| rows < ROWS), "{failed}");
+
+    let again = send().await;
+    assert!(again.replayed(), "{again:?}");
+    assert_eq!(again.expect(202), job);
+    let done = ended(&server, &job).await;
+    assert_eq!(
+        (&done["status"], &done["rows_applied"], &done["rows_failed"], &done["items_added"]),
+        (&json!("done"), &json!(ROWS), &json!(0), &json!(ROWS)),
+        "{done}"
+    );
+    assert_eq!(server.stock("KILLED-0").await["on_hand"], 8);
+    assert_eq!(server.stock(&format!("KILLED-{}", ROWS - 1)).await["on_hand"], 3);
     server.verify();
 }
 

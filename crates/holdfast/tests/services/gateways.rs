@@ -8,7 +8,7 @@ use holdfast_testbed::eventually;
 use serde_json::{Value, json};
 
 use crate::client::{Reply, new_id, text};
-use crate::stand::{HERE, PASSWORD, THERE, lines, shared, unique};
+use crate::stand::{HERE, MAIN, PASSWORD, THERE, lines, shared, unique};
 
 const TWO_SECONDS: Duration = Duration::from_secs(2);
 
@@ -74,6 +74,30 @@ async fn an_id_is_taken_at_every_gateway() {
     let theirs = stand.with(THERE, Some(&customer)).post("/v1/orders").json(&customer_body).send().await;
     theirs.problem(409, "id_taken");
     assert_eq!(stand.stock(&sku).await["allocated"], 1);
+}
+
+#[tokio::test]
+async fn an_import_is_shown_and_counts_once_at_every_gateway() {
+    let stand = shared().await;
+    let (sku, key) = (unique("CSV"), new_id());
+    let file =
+        |units: i64| format!("sku,brand,model,price,location,quantity\n{sku},Acme,One,1.00,{MAIN},{units}\n");
+    let send = |gateway: usize, units: i64| {
+        stand.staff(gateway).post("/v1/imports").key(&key).body("text/csv", file(units)).send()
+    };
+    let job = send(HERE, 7).await.written(202);
+    let path = format!("/v1/imports/{}", text(&job, "id"));
+    let done = || async { stand.staff(THERE).get(&path).send().await.expect(200)["status"] == "done" };
+    eventually("the import is done, as seen there", Duration::from_secs(30), done).await.expect("it is");
+    let receipt = json!({ "sku": sku, "location": MAIN, "quantity": 5 });
+    stand.staff(HERE).post("/v1/stock/receipts").json(&receipt).send().await.written(201);
+    for gateway in [THERE, HERE] {
+        let again = send(gateway, 7).await;
+        assert!(again.replayed(), "{again:?}");
+        assert_eq!(again.written(202), job);
+        send(gateway, 8).await.problem(422, "idempotency_key_reused");
+    }
+    assert_eq!(stand.stock(&sku).await["on_hand"], 12);
 }
 
 async fn sign_in(stand: &crate::stand::Stand, gateway: usize, username: &str) -> String {
