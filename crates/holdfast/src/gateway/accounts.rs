@@ -84,7 +84,11 @@ pub fn shape(account: &Account) -> Value {
 /// The fingerprint of content that holds no secret.
 pub fn fingerprint(content: &impl Serialize) -> [u8; 16] {
     let json = serde_json::to_vec(content).expect("parsed content serialises");
-    let digest: [u8; 32] = Sha256::digest(json).into();
+    shortened(Sha256::digest(json).into())
+}
+
+/// The fingerprint of content from its SHA-256.
+pub fn shortened(digest: [u8; 32]) -> [u8; 16] {
     let (first, _) = digest.split_first_chunk().expect("32 bytes begin with 16");
     *first
 }
@@ -105,17 +109,37 @@ pub async fn replay(state: &AppState, earlier: Answered, fingerprint: [u8; 16]) 
             "This Idempotency-Key was used with other content.",
         ));
     }
-    let status = StatusCode::from_u16(earlier.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, earlier.body).into_response();
+    let mut response = recorded(state, earlier).await;
+    response.headers_mut().insert(REPLAYED, header::HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+/// Refuses what was decided to be refused, and remembers it under the write's key as any other decision. What the key was
+/// answered meanwhile counts instead.
+pub async fn refuse(state: &AppState, write: &Write, fingerprint: [u8; 16], problem: Problem) -> Answer {
+    let document = problem.document();
+    let Some(answered) = answered(write, fingerprint, problem.status, &document) else {
+        return Err(problem);
+    };
+    match state.database.accounts.record(answered.clone()).await? {
+        Some(earlier) => replay(state, earlier, fingerprint).await,
+        None => Ok(recorded(state, answered).await),
+    }
+}
+
+/// An answer as it is recorded.
+async fn recorded(state: &AppState, answered: Answered) -> Response {
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, answered.body).into_response();
     let headers = response.headers_mut();
     if status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_TYPE);
     } else {
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     }
-    headers.insert(REPLAYED, header::HeaderValue::from_static("true"));
     headers.insert(POSITION, position_value(head_position(state).await));
-    Ok(response)
+    response
 }
 
 /// 204 with the position.
@@ -161,7 +185,8 @@ async fn register(
     match state.database.accounts.add_account(account, answered).await? {
         Change::Done(()) => Ok(with_position(StatusCode::CREATED, head_position(&state).await, &body)),
         Change::NameTaken => {
-            Err(Problem::new(StatusCode::CONFLICT, "username_taken", "This username is taken."))
+            let taken = Problem::new(StatusCode::CONFLICT, "username_taken", "This username is taken.");
+            refuse(&state, &write, fingerprint, taken).await
         }
         Change::NotFound => Err(Problem::not_found("account")),
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
@@ -258,18 +283,18 @@ async fn update(
         return replay(&state, earlier, fingerprint).await;
     }
     let _turn = state.auth.admins.lock().await;
-    let mut account =
-        state.database.accounts.account(id).await?.ok_or_else(|| Problem::not_found("account"))?;
+    let unknown = || Problem::not_found("account");
+    let Some(mut account) = state.database.accounts.account(id).await? else {
+        return refuse(&state, &write, fingerprint, unknown()).await;
+    };
     let was_admin = account.role == Role::Admin && !account.disabled;
     account.role = patch.role.unwrap_or(account.role);
     account.disabled = patch.disabled.unwrap_or(account.disabled);
     let stays_admin = account.role == Role::Admin && !account.disabled;
     if was_admin && !stays_admin && !other_admin(&state, id).await? {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "last_admin",
-            "This is the last admin who may sign in; make somebody else admin first.",
-        ));
+        let detail = "This is the last admin who may sign in; make somebody else admin first.";
+        let last = Problem::new(StatusCode::CONFLICT, "last_admin", detail);
+        return refuse(&state, &write, fingerprint, last).await;
     }
     let answered = answered(&write, fingerprint, StatusCode::OK, &shape(&account));
     let change = state.database.accounts.update_account(id, patch.role, patch.disabled, answered).await?;
@@ -278,7 +303,7 @@ async fn update(
         Change::Done(account) => {
             Ok(with_position(StatusCode::OK, head_position(&state).await, &shape(&account)))
         }
-        Change::NotFound | Change::NameTaken => Err(Problem::not_found("account")),
+        Change::NotFound | Change::NameTaken => refuse(&state, &write, fingerprint, unknown()).await,
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::accounts::{answered, done, fingerprint, replay};
+use super::accounts::{answered, done, fingerprint, refuse, replay};
 use super::answer::{head_position, with_position};
 use super::caller::Access;
 use super::openapi::operation::Operation;
@@ -82,7 +82,9 @@ async fn create(State(state): State<AppState>, write: Write, Json(new): Json<New
             Ok(with_position(StatusCode::CREATED, head_position(&state).await, &body))
         }
         Change::NameTaken => {
-            Err(Problem::new(StatusCode::CONFLICT, "name_taken", "There is an API key of this name already."))
+            let detail = "There is an API key of this name already.";
+            let taken = Problem::new(StatusCode::CONFLICT, "name_taken", detail);
+            refuse(&state, &write, fingerprint, taken).await
         }
         Change::NotFound => Err(Problem::not_found("API key")),
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
@@ -115,7 +117,9 @@ async fn revoke(State(state): State<AppState>, Path(id): Path<String>, write: Wr
     state.auth.forget_all_of(id);
     match change {
         Change::Done(()) => Ok(done(&state).await),
-        Change::NotFound | Change::NameTaken => Err(Problem::not_found("API key")),
+        Change::NotFound | Change::NameTaken => {
+            refuse(&state, &write, fingerprint, Problem::not_found("API key")).await
+        }
         Change::Replayed(earlier) => replay(&state, earlier, fingerprint).await,
     }
 }

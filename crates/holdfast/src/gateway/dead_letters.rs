@@ -11,7 +11,7 @@ use holdfast_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{POSITION, position_value};
+use super::accounts::{answered, done, earlier, fingerprint, refuse, replay};
 use super::caller::Access;
 use super::openapi::operation::Operation;
 use super::problem::{Answer, Problem};
@@ -93,27 +93,45 @@ async fn list(State(state): State<AppState>, _at_least: AtLeast, Query(query): Q
     Ok(Json(json!({ "items": page, "next_cursor": next })).into_response())
 }
 
-async fn retry(State(state): State<AppState>, _write: Write, Path(id): Path<String>) -> Answer {
-    let found = match &state.dead_letters {
-        Some(dead) => dead.retry(&id).await.map_err(unreachable)?,
-        None => false,
+async fn retry(State(state): State<AppState>, write: Write, Path(id): Path<String>) -> Answer {
+    let retried = async {
+        match &state.dead_letters {
+            Some(dead) => dead.retry(&id).await,
+            None => Ok(false),
+        }
     };
-    answered(&state, found)
+    once(&state, &write, &id, retried).await
 }
 
-async fn drop_one(State(state): State<AppState>, _write: Write, Path(id): Path<String>) -> Answer {
-    let found = match &state.dead_letters {
-        Some(dead) => dead.remove(&id).await.map_err(unreachable)?,
-        None => false,
+async fn drop_one(State(state): State<AppState>, write: Write, Path(id): Path<String>) -> Answer {
+    let dropped = async {
+        match &state.dead_letters {
+            Some(dead) => dead.remove(&id).await,
+            None => Ok(false),
+        }
     };
-    answered(&state, found)
+    once(&state, &write, &id, dropped).await
 }
 
-fn answered(state: &AppState, found: bool) -> Answer {
-    if !found {
-        return Err(Problem::not_found("dead letter"));
+/// Does what is to be done with a dead letter, which says whether it was there; under a known key only answers again.
+async fn once(
+    state: &AppState,
+    write: &Write,
+    id: &str,
+    work: impl Future<Output = Result<bool, String>>,
+) -> Answer {
+    let fingerprint = fingerprint(&id);
+    if let Some(earlier) = earlier(state, write).await? {
+        return replay(state, earlier, fingerprint).await;
     }
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().insert(POSITION, position_value(state.model.position()));
-    Ok(response)
+    if !work.await.map_err(unreachable)? {
+        return refuse(state, write, fingerprint, Problem::not_found("dead letter")).await;
+    }
+    // The broker has done it, whether or not the database can say so later.
+    if let Some(answered) = answered(write, fingerprint, StatusCode::NO_CONTENT, &Value::Null)
+        && let Err(error) = state.database.accounts.record(answered).await
+    {
+        tracing::warn!(%error, "what became of a dead letter could not be recorded under its key");
+    }
+    Ok(done(state).await)
 }

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::client::text;
+use crate::client::{new_id, text};
 use crate::server::{PASSWORD, Server, unique};
 
 #[tokio::test]
@@ -59,6 +59,34 @@ async fn admins_list_accounts_give_roles_and_disable() {
     let ended = || async { client.get("/v1/me").send().await.status == 401 };
     holdfast_testbed::eventually("the session ends", two_seconds, ended).await.expect("within 2 s");
     server.nobody().post("/v1/sessions").json(&sign_in).send().await.problem(401, "bad_credentials");
+}
+
+#[tokio::test]
+async fn refusals_are_remembered_too() {
+    let server = Server::start().await;
+    let (username, key) = (server.account("customer"), new_id());
+    let register = |password: &str| {
+        let body = json!({ "username": username, "password": password });
+        server.nobody().post("/v1/accounts").key(&key).json(&body).send()
+    };
+    for is_again in [false, true] {
+        let refused = register(PASSWORD).await;
+        refused.problem(409, "username_taken");
+        assert_eq!(refused.replayed(), is_again, "{refused:?}");
+    }
+    register("another horse battery").await.problem(422, "idempotency_key_reused");
+
+    // The only admin with an account.
+    let admin = server.account("admin");
+    let page = server.admin().get(&format!("/v1/accounts?query={admin}")).send().await.expect(200);
+    let path = format!("/v1/accounts/{}", text(&page["items"][0], "id"));
+    let demote = |key: &str| server.admin().patch(&path).key(key).json(&json!({ "role": "staff" })).send();
+    demote(&key).await.problem(409, "last_admin");
+    server.account("admin");
+    let again = demote(&key).await;
+    again.problem(409, "last_admin");
+    assert!(again.replayed(), "{again:?}");
+    assert_eq!(demote(&new_id()).await.expect(200)["role"], "staff");
 }
 
 #[tokio::test]

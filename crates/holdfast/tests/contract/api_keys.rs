@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{new_id, text};
 use crate::server::{Server, unique};
@@ -38,6 +38,34 @@ async fn a_replayed_creation_answers_without_the_key() {
     let other = json!({ "name": name, "role": "admin" });
     let reused = server.admin().post("/v1/api-keys").key(&key).json(&other).send().await;
     reused.problem(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn refusals_are_remembered_too() {
+    let server = Server::shared().await;
+    let body = json!({ "name": unique("key"), "role": "service" });
+    let made = server.admin().post("/v1/api-keys").json(&body).send().await.expect(201);
+    let key = new_id();
+    let make = |body: &Value| server.admin().post("/v1/api-keys").key(&key).json(body).send();
+    let first = make(&body).await;
+    first.problem(409, "name_taken");
+    assert!(!first.replayed());
+    // The name is free again, and the answer is what it was.
+    let path = format!("/v1/api-keys/{}", text(&made, "id"));
+    server.admin().delete(&path).send().await.written(204);
+    let again = make(&body).await;
+    again.problem(409, "name_taken");
+    assert!(again.replayed(), "{again:?}");
+    assert_eq!(again.text, first.text);
+    let other = json!({ "name": unique("key"), "role": "service" });
+    make(&other).await.problem(422, "idempotency_key_reused");
+
+    let nobody = format!("/v1/api-keys/{}", new_id());
+    for is_again in [false, true] {
+        let refused = server.admin().delete(&nobody).key(&key).send().await;
+        refused.problem(404, "not_found");
+        assert_eq!(refused.replayed(), is_again, "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -82,10 +82,27 @@ async fn dead_letters_are_listed_retried_and_dropped_one_by_one() {
     stand.admin(HERE).post(&format!("{nobody}/retry")).send().await.problem(404, "not_found");
 
     // Tried again it is as bad as before; its neighbour stays where it is.
-    stand.admin(HERE).post(&format!("{}/retry", path(&unknown))).send().await.written(204);
+    let key = new_id();
+    for gateway in [HERE, THERE] {
+        let call = stand.admin(gateway).post(&format!("{}/retry", path(&unknown)));
+        let retried = call.key(&key).send().await;
+        retried.written(204);
+        assert_eq!(retried.replayed(), gateway == THERE, "{retried:?}");
+    }
     let dead = wait_for(&stand, &mark, 2).await;
     assert!(dead.iter().any(|letter| letter["kind"] == "order.eat"), "{dead:?}");
-    stand.admin(HERE).delete(&path(&rubbish)).send().await.written(204);
+    for gateway in [HERE, THERE] {
+        let dropped = stand.admin(gateway).delete(&path(&rubbish)).key(&key).send().await;
+        dropped.written(204);
+        assert_eq!(dropped.replayed(), gateway == THERE, "{dropped:?}");
+    }
+    // Under another key it is another call, and so is what that was answered.
+    let key = new_id();
+    for is_again in [false, true] {
+        let refused = stand.admin(HERE).delete(&path(&rubbish)).key(&key).send().await;
+        refused.problem(404, "not_found");
+        assert_eq!(refused.replayed(), is_again, "{refused:?}");
+    }
     let left = wait_for(&stand, &mark, 1).await;
     assert_eq!(left[0]["kind"], "order.eat");
     stand.admin(HERE).delete(&path(&left[0])).send().await.written(204);
