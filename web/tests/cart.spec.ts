@@ -101,3 +101,29 @@ test("what was chosen before signing in is held from the moment of signing in", 
   expect(lost).toBe(1);
   expect(await availableOf(item.sku)).toBe(3);
 });
+
+test("two items that are added in quick succession are both in the cart", async ({ browser }) => {
+  const items = [await makeItem(3), await makeItem(3)];
+  const page = await pageAs(browser, "cleo");
+  // Each hold takes its time: the second click comes while the first one is still under way.
+  await page.route("**/v1/holds", async (route) => {
+    if (route.request().method() === "POST") await new Promise((done) => setTimeout(done, 1_000));
+    await route.fallback();
+  });
+  await page.goto("/shop?query=Testwerk");
+  for (const item of items) {
+    await page
+      .getByRole("article", { name: item.model })
+      .getByRole("button", { name: "Add to cart" })
+      .click();
+  }
+  await expect(page.getByText("In your cart")).toHaveCount(2);
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  for (const item of items) {
+    await expect(page.getByLabel(`Quantity of ${item.brand} ${item.model}`)).toHaveValue("1");
+    expect(await availableOf(item.sku)).toBe(2);
+    await page.getByRole("button", { name: `Take ${item.brand} ${item.model} out` }).click();
+    await expect.poll(() => availableOf(item.sku)).toBe(3);
+  }
+  await page.context().close();
+});

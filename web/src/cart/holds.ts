@@ -48,10 +48,14 @@ export function isRunning(hold: CartHold | null): hold is CartHold {
   return hold !== null && Date.parse(hold.expiresAt) > serverNow();
 }
 
-/** Makes the server hold exactly `lines`. On a refusal the cart and its hold stay as they were. */
-export function keepLines(lines: CartLine[], account: string): Promise<void> {
+/**
+ * Changes the lines, and makes the server hold exactly the new ones. On a refusal the cart and its hold stay as they were.
+ * What changes is worked out at its turn: by then an earlier click may have put something into the cart.
+ */
+export function keepLines(change: (lines: CartLine[]) => CartLine[], account: string): Promise<void> {
   return inTurn(async () => {
     const before = getCart();
+    const lines = change(before.lines);
     const old = before.hold?.account === account && isRunning(before.hold) ? before.hold : null;
     if (lines.length === 0) {
       if (old) await letGo(old);

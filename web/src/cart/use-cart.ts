@@ -10,37 +10,38 @@ export function useCart() {
   const { me } = useSession();
   const account = me?.id ?? null;
 
-  /** Sets the lines, and asks the server to keep them when somebody is signed in. */
+  /** Changes the lines, and asks the server to keep them when somebody is signed in. */
   const change = useCallback(
-    async (next: CartLine[]) => {
+    async (next: (lines: CartLine[]) => CartLine[]) => {
       if (account) await keepLines(next, account);
-      else setCart({ lines: next, hold: null });
+      else setCart({ lines: next(getCart().lines), hold: null });
     },
     [account],
   );
 
   const add = useCallback(
-    (sku: string, quantity: number) => {
-      const now = getCart().lines;
-      const there = now.find((l) => l.sku === sku);
-      if (!there && now.length >= LINES_MAX) throw new Error(`A cart takes ${LINES_MAX} different items.`);
-      const next = there
-        ? now.map((l) => (l.sku === sku ? { ...l, quantity: l.quantity + quantity } : l))
-        : [...now, { sku, quantity }];
-      return change(next);
-    },
+    (sku: string, quantity: number) =>
+      change((lines) => {
+        if (lines.some((l) => l.sku === sku))
+          return lines.map((l) => (l.sku === sku ? { ...l, quantity: l.quantity + quantity } : l));
+        if (lines.length >= LINES_MAX) throw new Error(`A cart takes ${LINES_MAX} different items.`);
+        return [...lines, { sku, quantity }];
+      }),
     [change],
   );
 
   const setQuantity = useCallback(
     (sku: string, quantity: number) =>
-      change(getCart().lines.map((l) => (l.sku === sku ? { ...l, quantity } : l))),
+      change((lines) => lines.map((l) => (l.sku === sku ? { ...l, quantity } : l))),
     [change],
   );
 
-  const remove = useCallback((sku: string) => change(getCart().lines.filter((l) => l.sku !== sku)), [change]);
+  const remove = useCallback(
+    (sku: string) => change((lines) => lines.filter((l) => l.sku !== sku)),
+    [change],
+  );
 
-  const keepAgain = useCallback(() => change(getCart().lines), [change]);
+  const keepAgain = useCallback(() => change((lines) => lines), [change]);
 
   return {
     lines,
