@@ -1,5 +1,5 @@
 /** The staff's workplace. */
-import { apiAs, availableOf, expect, makeItem, pageAs, test } from "./holdfast";
+import { answerLater, answerNever, apiAs, availableOf, expect, makeItem, pageAs, test } from "./holdfast";
 
 test("an admin adds, changes and removes an item", async ({ boss, browser }) => {
   const model = `Navigator ${Date.now().toString(36)}`;
@@ -245,4 +245,46 @@ test("a new location is a column of the stock grid at once", async ({ boss }) =>
   await expect(boss.getByRole("row").filter({ hasText: code })).toBeVisible();
   await boss.getByRole("link", { name: "Stock" }).click();
   await expect(boss.getByRole("columnheader", { name: `Depot ${code}` })).toBeAttached();
+});
+
+test("stock work that is not decided at once is announced as done only when it is", async ({ boss }) => {
+  const item = await makeItem(10);
+  await boss.goto(`/admin/items/${item.sku}`);
+  const receive = async (units: string) => {
+    await boss
+      .getByRole("button", { name: /^Change stock at/ })
+      .first()
+      .click();
+    await boss.getByRole("dialog").getByLabel("Units").fill(units);
+    await boss.getByRole("dialog").getByRole("button", { name: "Receive" }).click();
+  };
+  const decide = await answerNever(boss, "**/v1/stock/receipts");
+  await receive("5");
+  await expect(boss.getByText("Received; it is being decided")).toBeVisible();
+  await expect(boss.getByText(/^5 received at/)).toHaveCount(0);
+  await decide();
+  await answerLater(boss, "**/v1/stock/receipts");
+  await receive("7");
+  await expect(boss.getByText(/^7 received at/)).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(17);
+});
+
+test("what was refused can be tried again once things have changed", async ({ boss }) => {
+  const item = await makeItem(1);
+  await boss.goto("/admin/stock");
+  await boss.getByRole("searchbox", { name: "Search" }).fill(item.model);
+  await boss.getByRole("button", { name: new RegExp(`^${item.sku} at .*: 1 available`) }).click();
+  const sheet = boss.getByRole("dialog");
+  await sheet.getByText("Adjust", { exact: true }).click();
+  await sheet.getByLabel("Units").fill("-3");
+  await sheet.getByRole("button", { name: "Adjust" }).click();
+  await expect(sheet.getByRole("alert")).toContainText("There are not that many units");
+  const other = await apiAs("clerk");
+  const location = (await (await other.get(`/v1/stock/${item.sku}`)).json()).locations[0].location;
+  const body = { sku: item.sku, location, quantity: 5 };
+  expect((await other.post("/v1/stock/receipts", { data: body })).status()).toBe(201);
+  await other.dispose();
+  await sheet.getByRole("button", { name: "Adjust" }).click();
+  await expect(sheet).toBeHidden();
+  expect(await availableOf(item.sku)).toBe(3);
 });

@@ -1,5 +1,5 @@
 /** The heart of the shop: an order is kept, and nobody gets what is not there. */
-import { availableOf, expect, findCard, makeItem, pageAs, test } from "./holdfast";
+import { answerLater, availableOf, expect, findCard, makeItem, pageAs, test } from "./holdfast";
 
 test("a customer registers, buys, and sees the order and the stock", async ({ page }) => {
   const item = await makeItem(12);
@@ -112,4 +112,16 @@ test("stock changes arrive by themselves, without a reload", async ({ browser, c
   await other.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
   await expect(customer.getByText("7 in stock")).toBeVisible({ timeout: 6_000 });
   await other.context().close();
+});
+
+test("an order that is decided later gets its own answer, a refusal too", async ({ customer }) => {
+  const item = await makeItem(4);
+  await answerLater(customer, "**/v1/orders");
+  await customer.goto(`/shop/${item.sku}`);
+  await customer.getByRole("button", { name: "Buy now" }).click();
+  const dialog = customer.getByRole("dialog");
+  await dialog.getByLabel("Quantity").fill("9");
+  await dialog.getByRole("button", { name: "Place order" }).click();
+  await expect(dialog.getByText(/Only 4 still available, you asked for 9/)).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(4);
 });

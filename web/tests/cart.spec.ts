@@ -1,5 +1,5 @@
 /** The cart keeps what it shows: holds on the server, with a countdown and an honest end. */
-import { availableOf, expect, makeItem, pageAs, test } from "./holdfast";
+import { answerLater, answerNever, availableOf, expect, makeItem, pageAs, test } from "./holdfast";
 import { PASSWORD } from "./server";
 
 test("adding to the cart holds the units, and ordering confirms the hold", async ({ browser }) => {
@@ -125,5 +125,55 @@ test("two items that are added in quick succession are both in the cart", async 
     await page.getByRole("button", { name: `Take ${item.brand} ${item.model} out` }).click();
     await expect.poll(() => availableOf(item.sku)).toBe(3);
   }
+  await page.context().close();
+});
+
+test("a hold whose answer gets lost is asked for again, not taken twice", async ({ browser }) => {
+  const item = await makeItem(5);
+  const page = await pageAs(browser, "cleo");
+  let lost = 0;
+  await page.route("**/v1/holds", async (route) => {
+    if (route.request().method() !== "POST" || lost > 0) return route.fallback();
+    lost += 1;
+    await route.fetch();
+    await route.abort("connectionreset");
+  });
+  await page.goto(`/shop/${item.sku}`);
+  const add = page.getByRole("button", { name: "Add to cart" });
+  await add.click();
+  await expect(page.getByText("Not added")).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(4);
+  await add.click();
+  await expect(page.getByText("In your cart")).toBeVisible();
+  expect(lost).toBe(1);
+  expect(await availableOf(item.sku)).toBe(4);
+  await page.goto("/cart");
+  await page.getByRole("button", { name: /^Take .* out$/ }).click();
+  await expect.poll(() => availableOf(item.sku)).toBe(5);
+  await page.context().close();
+});
+
+test("a hold and an order that are decided later are waited for", async ({ browser }) => {
+  const item = await makeItem(5);
+  const page = await pageAs(browser, "cleo");
+  await answerLater(page, "**/v1/holds");
+  await page.goto(`/shop/${item.sku}`);
+  await page.getByRole("button", { name: "Add to cart" }).click();
+  await expect(page.getByText("In your cart")).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(4);
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  await expect(page.getByText("Held for you")).toBeVisible();
+
+  const decide = await answerNever(page, "**/confirm");
+  const order = page.getByRole("button", { name: "Place order" });
+  await order.click();
+  await expect(page.getByText(/^Received; it is being decided/)).toBeVisible();
+  await expect(page.getByLabel(/^Quantity of/)).toHaveValue("1");
+  await decide();
+  await answerLater(page, "**/confirm");
+  await order.click();
+  await expect(page).toHaveURL(/\/orders$/);
+  await expect(page.getByText("Order accepted")).toBeVisible();
+  expect(await availableOf(item.sku)).toBe(4);
   await page.context().close();
 });

@@ -59,6 +59,29 @@ export async function pageAs(browser: Browser, name: AccountName | null, options
   return context.newPage();
 }
 
+/** The first call of this kind is answered 202 by the server itself: taken, and decided a moment later. */
+export async function answerLater(page: Page, path: string) {
+  let calls = 0;
+  await page.route(path, (route) => {
+    if (route.request().method() === "GET" || calls++ > 0) return route.fallback();
+    return route.continue({ headers: { ...route.request().headers(), prefer: "respond-async" } });
+  });
+}
+
+/** Calls of this kind are answered 202 and not passed on, and stay pending until that is undone. */
+export async function answerNever(page: Page, path: string): Promise<() => Promise<void>> {
+  const id = "0190a6e0-0000-7000-8000-000000000001";
+  await page.route(path, (route) => {
+    if (route.request().method() === "GET") return route.fallback();
+    return route.fulfill({ status: 202, json: { command_id: id, status: "pending" } });
+  });
+  await page.route("**/v1/commands/*", (route) => route.fulfill({ json: { id, status: "pending" } }));
+  return async () => {
+    await page.unroute(path);
+    await page.unroute("**/v1/commands/*");
+  };
+}
+
 let made = 0;
 
 /** A fresh item with `stock` units at the first location. */

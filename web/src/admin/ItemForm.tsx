@@ -12,14 +12,14 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useId, useState } from "react";
-import { GET, ok, PATCH, POST, withResponse } from "../api/client";
+import { decided, GET, PATCH, POST, withResponse } from "../api/client";
 import { explain, fieldErrors } from "../api/problem";
 import type { Item } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { parseMajor, toMajor } from "../format";
 import { Dialog } from "../shell/Dialog";
 import { useKeyFor } from "../shell/hooks";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { showItem } from "../shop/cache";
 import { locationsQuery } from "./queries";
 
@@ -65,19 +65,9 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
   const location = chosen ?? locations.data?.[0]?.code ?? "";
   const amount = parseMajor(price, currency);
 
-  const headers = {
-    "Idempotency-Key": useKeyFor([
-      brand,
-      model,
-      description,
-      price,
-      currency,
-      picture,
-      most,
-      stock,
-      location,
-    ]),
-  };
+  const content = [brand, model, description, price, currency, picture, most, stock, location];
+  const { key, answered } = useKeyFor(content);
+  const headers = { "Idempotency-Key": key };
 
   const save = useMutation({
     mutationFn: async () => {
@@ -96,18 +86,13 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
       if (!item) {
         const quantity = typeof stock === "number" ? stock : 0;
         const first = location ? [{ location, quantity }] : undefined;
-        return ok(
-          POST("/v1/items", {
-            body: { ...body, stock: first },
-            headers,
-          }),
-        );
+        return decided(() => POST("/v1/items", { headers, body: { ...body, stock: first } }));
       }
       const path = { sku: item.sku };
       // The tag is read now and compared by the server: what somebody else changed meanwhile is never overwritten.
       const now = await withResponse(GET("/v1/items/{sku}", { params: { path } }));
       const tag = now.data.version === item.version ? now.response.headers.get("ETag") : `"${item.version}"`;
-      return ok(
+      return decided(() =>
         PATCH("/v1/items/{sku}", {
           headers,
           params: { path, header: { "If-Match": tag ?? undefined } },
@@ -120,8 +105,9 @@ function Fields({ item, currency: usual, brands, onClose, onAdded }: FieldsProps
       if (!item && saved) onAdded(saved);
       afterChange();
       onClose();
-      tellDone(item ? "Item changed" : "Item added", `${brand.trim()} ${model.trim()}`);
+      tellDecided(saved, item ? "Item changed" : "Item added", `${brand.trim()} ${model.trim()}`);
     },
+    onSettled: (_saved, error) => answered(error),
   });
 
   const server = fieldErrors(save.error);

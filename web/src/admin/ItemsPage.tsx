@@ -5,7 +5,7 @@ import { IconAdjustmentsHorizontal, IconPlus, IconSearch } from "@tabler/icons-r
 import { useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { useCallback, useMemo, useState } from "react";
 import { Link } from "wouter";
-import { DELETE, ok } from "../api/client";
+import { DELETE, decided } from "../api/client";
 import { usePoll } from "../api/live";
 import type { Item } from "../api/types";
 import { afterChange } from "../cart/holds";
@@ -13,7 +13,7 @@ import { formatMoney, formatNumber } from "../format";
 import { ConfirmDialog } from "../shell/Dialog";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed, PageLoading } from "../shell/states";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { hideItem, whileShort } from "../shop/cache";
 import { Picture } from "../shop/Picture";
 import { type ItemFilter, type ItemSort, itemQuery, itemsQuery } from "../shop/queries";
@@ -196,11 +196,14 @@ export default function ItemsPage() {
         onClose={() => setRemoving(null)}
         onConfirm={async () => {
           if (!removing) return;
-          await ok(DELETE("/v1/items/{sku}", { params: { path: { sku: removing.sku } } }));
-          setAdded((old) => old.filter((sku) => sku !== removing.sku));
-          hideItem(removing.sku);
+          const params = { path: { sku: removing.sku } };
+          const answer = await decided((headers) => DELETE("/v1/items/{sku}", { headers, params }));
+          if (answer !== null) {
+            setAdded((old) => old.filter((sku) => sku !== removing.sku));
+            hideItem(removing.sku);
+          }
           afterChange();
-          tellDone("Item removed", `${removing.brand} ${removing.model}`);
+          tellDecided(answer, "Item removed", `${removing.brand} ${removing.model}`);
         }}
       >
         {removing && (

@@ -3,7 +3,7 @@ import { Alert, Button, Group, NumberInput, SimpleGrid, Stack, Table, TextInput 
 import { IconPlus } from "@tabler/icons-react";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ok, POST, PUT } from "../api/client";
+import { decided, POST, PUT } from "../api/client";
 import { explain, fieldErrors } from "../api/problem";
 import { queryClient } from "../api/query";
 import type { Location } from "../api/types";
@@ -11,7 +11,7 @@ import { formatNumber } from "../format";
 import { Dialog } from "../shell/Dialog";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed, PageLoading } from "../shell/states";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { PageHead } from "./AdminShell";
 import classes from "./ListCard.module.css";
 import { locationsQuery } from "./queries";
@@ -100,14 +100,16 @@ function Fields({ place, next, onClose }: { place: Location | null; next: number
       const where =
         typeof latitude === "number" && typeof longitude === "number" ? { latitude, longitude } : {};
       const body = { code, name: name.trim(), priority: Number(priority), ...where };
-      return place
-        ? ok(PUT("/v1/locations/{code}", { params: { path: { code } }, body }))
-        : ok(POST("/v1/locations", { body }));
+      return decided((headers) =>
+        place
+          ? PUT("/v1/locations/{code}", { headers, params: { path: { code } }, body })
+          : POST("/v1/locations", { headers, body }),
+      );
     },
-    onSuccess: () => {
+    onSuccess: (answer) => {
       void queryClient.invalidateQueries({ queryKey: ["locations"] });
       onClose();
-      tellDone(place ? "Location changed" : "Location added", name.trim());
+      tellDecided(answer, place ? "Location changed" : "Location added", name.trim());
     },
   });
   const errors = fieldErrors(save.error);

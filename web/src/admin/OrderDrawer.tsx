@@ -2,7 +2,7 @@
 import { Badge, Button, Drawer, Group, Progress, Radio, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { GET, ok, POST } from "../api/client";
+import { decided, GET, ok, POST } from "../api/client";
 import { queryClient } from "../api/query";
 import type { Order } from "../api/types";
 import { afterChange } from "../cart/holds";
@@ -11,7 +11,7 @@ import { cancelOrder } from "../orders/queries";
 import { StatusBadge } from "../orders/status";
 import { ConfirmDialog } from "../shell/Dialog";
 import { Failed, PageLoading } from "../shell/states";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { ItemName } from "../shop/ItemName";
 import classes from "./OrdersPage.module.css";
 
@@ -31,6 +31,11 @@ export function OrderDrawer({ id, onClose }: { id: string | null; onClose: () =>
 }
 
 type Step = "fulfil" | "cancel" | "return";
+const DONE: Record<Step, string> = {
+  fulfil: "Order fulfilled",
+  cancel: "Order cancelled",
+  return: "Return booked",
+};
 
 function Details({ id }: { id: string }) {
   const query = useQuery({
@@ -44,14 +49,25 @@ function Details({ id }: { id: string }) {
   if (query.isPending) return <PageLoading />;
   if (!order) return <Failed error={query.error} retry={query.refetch} />;
 
-  const run = async () => {
+  const send = (what: Step): Promise<Order | null> => {
     const params = { path: { id } };
-    if (step === "cancel") await cancelOrder(id);
-    else if (step === "fulfil") await ok(POST("/v1/orders/{id}/fulfil", { params, body: {} }));
-    else if (step === "return") await ok(POST("/v1/orders/{id}/return", { params, body: { disposition } }));
+    switch (what) {
+      case "cancel":
+        return cancelOrder(id);
+      case "fulfil":
+        return decided((headers) => POST("/v1/orders/{id}/fulfil", { headers, params, body: {} }));
+      case "return":
+        return decided((headers) =>
+          POST("/v1/orders/{id}/return", { headers, params, body: { disposition } }),
+        );
+    }
+  };
+  const run = async () => {
+    if (!step) return;
+    const answer = await send(step);
     afterChange();
     void queryClient.invalidateQueries({ queryKey: ["order", id] });
-    tellDone(step === "cancel" ? "Order cancelled" : step === "fulfil" ? "Order fulfilled" : "Return booked");
+    tellDecided(answer, DONE[step]);
   };
 
   return (

@@ -11,14 +11,14 @@ import {
 } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { ok, POST, PUT } from "../api/client";
+import { decided, POST, PUT } from "../api/client";
 import { explain } from "../api/problem";
 import { queryClient } from "../api/query";
 import type { StockLocation } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { formatNumber } from "../format";
 import { useKeyFor } from "../shell/hooks";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { locationsQuery } from "./queries";
 
 export const ACTIONS = [
@@ -90,53 +90,57 @@ function StockForm({
   const sound =
     Number.isInteger(n) && (signed ? n !== 0 : action === "count" || action === "levels" ? n >= 0 : n >= 1);
 
-  const key = useKeyFor([action, units, safety, reason, note, target]);
+  const { key, answered } = useKeyFor([action, units, safety, reason, note, target]);
   const headers = { "Idempotency-Key": key };
 
   const run = useMutation({
-    mutationFn: async () => {
+    mutationFn: async (): Promise<unknown> => {
       const at = { sku, location };
-      if (action === "receive")
-        await ok(
-          POST("/v1/stock/receipts", {
-            headers,
-            body: { ...at, quantity: n, ...(note ? { reference: note } : {}) },
-          }),
-        );
-      else if (action === "adjust")
-        await ok(
-          POST("/v1/stock/adjustments", {
-            headers,
-            body: { ...at, delta: n, reason, ...(note ? { note } : {}) },
-          }),
-        );
-      else if (action === "count")
-        await ok(POST("/v1/stock/counts", { headers, body: { ...at, counted: n } }));
-      else if (action === "transfer")
-        await ok(
-          POST("/v1/stock/transfers", { headers, body: { sku, from: location, to: target, quantity: n } }),
-        );
-      else if (action === "quarantine")
-        await ok(
-          POST("/v1/stock/unavailable", { headers, body: { ...at, delta: n, reason: note || "quarantine" } }),
-        );
-      else {
-        const safety_stock = typeof safety === "number" ? safety : 0;
-        await ok(
-          PUT("/v1/stock/{sku}/levels/{location}", {
-            headers,
-            params: { path: { sku, location } },
-            body: { safety_stock, reorder_point: n },
-          }),
-        );
+      switch (action) {
+        case "receive":
+          return decided(() =>
+            POST("/v1/stock/receipts", {
+              headers,
+              body: { ...at, quantity: n, ...(note ? { reference: note } : {}) },
+            }),
+          );
+        case "adjust":
+          return decided(() =>
+            POST("/v1/stock/adjustments", {
+              headers,
+              body: { ...at, delta: n, reason, ...(note ? { note } : {}) },
+            }),
+          );
+        case "count":
+          return decided(() => POST("/v1/stock/counts", { headers, body: { ...at, counted: n } }));
+        case "transfer":
+          return decided(() =>
+            POST("/v1/stock/transfers", { headers, body: { sku, from: location, to: target, quantity: n } }),
+          );
+        case "quarantine":
+          return decided(() =>
+            POST("/v1/stock/unavailable", {
+              headers,
+              body: { ...at, delta: n, reason: note || "quarantine" },
+            }),
+          );
+        case "levels":
+          return decided(() =>
+            PUT("/v1/stock/{sku}/levels/{location}", {
+              headers,
+              params: { path: { sku, location } },
+              body: { safety_stock: typeof safety === "number" ? safety : 0, reorder_point: n },
+            }),
+          );
       }
     },
-    onSuccess: () => {
+    onSuccess: (answer) => {
       afterChange();
       void queryClient.invalidateQueries({ queryKey: ["movements"] });
-      tellDone(DONE[action](n, location, target), sku);
+      tellDecided(answer, DONE[action](n, location, target), sku);
       onDone();
     },
+    onSettled: (_answer, error) => answered(error),
   });
 
   const hints: Record<Action, string> = {

@@ -4,9 +4,14 @@ import { newId } from "../id";
 import { ApiError, OfflineError } from "./problem";
 import type { paths } from "./schema";
 import { announceSessionEnd } from "./session-end";
+import type { Pending } from "./types";
 
 /** How long after a write reads still ask for its position: far longer than any read model lags. */
 const READ_OWN_WRITES_MS = 60_000;
+
+/** How long a command that is taken and not decided (202) is watched. The server itself has waited before. */
+const WATCH_MS = 10_000;
+const WATCH_EVERY_MS = 500;
 
 let newest: { position: string; at: number } | null = null;
 let clockAheadMs = 0;
@@ -91,4 +96,34 @@ export async function withResponse<T>(call: Promise<Answer<T>>): Promise<{ data:
     throw error;
   }
   return { data: answer.data as T, response };
+}
+
+type KeyHeader = { "Idempotency-Key": string };
+
+/**
+ * As `ok`, for a command. 202 means that it is taken and will be decided: it is watched for a while, and once it is
+ * decided, sending it again under the same key gives its own answer or refusal. `null`: not decided yet.
+ * `send` passes the key on, unless its content has a key of its own.
+ */
+export async function decided<T>(
+  send: (headers: KeyHeader) => Promise<Answer<T>>,
+): Promise<Exclude<T, Pending> | null> {
+  const headers = { "Idempotency-Key": newId() };
+  const first = await withResponse(send(headers));
+  if (first.response.status !== 202) return first.data as Exclude<T, Pending>;
+  const { id, command_id } = first.data as Pending;
+  if (!(await isDecided(command_id ?? id ?? ""))) return null;
+  const again = await withResponse(send(headers));
+  return again.response.status === 202 ? null : (again.data as Exclude<T, Pending>);
+}
+
+/** Watches a command. Whatever keeps its state from being read, the command itself is taken. */
+async function isDecided(id: string): Promise<boolean> {
+  const end = Date.now() + WATCH_MS;
+  while (Date.now() < end) {
+    await new Promise((done) => setTimeout(done, WATCH_EVERY_MS));
+    const outcome = await ok(GET("/v1/commands/{id}", { params: { path: { id } } })).catch(() => null);
+    if (outcome?.ok !== undefined) return true;
+  }
+  return false;
 }

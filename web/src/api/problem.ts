@@ -38,6 +38,25 @@ export class OfflineError extends Error {
   }
 }
 
+/** The server has taken it and not decided it yet. */
+export class PendingError extends Error {
+  constructor() {
+    super("Received; it is being decided. Asking again is safe: nothing is ever done twice.");
+    this.name = "PendingError";
+  }
+}
+
+/** Refused before anything was decided: who is it, may they, and not so fast. */
+const UNDECIDED = [401, 403, 429];
+
+/**
+ * Whether the server has said no to the command itself. Asking again is then a new wish, with a new key; after silence,
+ * trouble on the server or a session that had ended it is the same one again, which may have been taken.
+ */
+export function isDefinite(error: unknown): boolean {
+  return error instanceof ApiError && error.status < 500 && !UNDECIDED.includes(error.status);
+}
+
 /** The call exists in the contract, and not in this server yet. */
 export function isNotThereYet(error: unknown): boolean {
   return error instanceof ApiError && error.status === 501;

@@ -31,6 +31,7 @@ export type Order = Schemas["Order"];
 export type OrderLine = Schemas["OrderLine"];
 export type OrderPage = Schemas["OrderPage"];
 export type OrderStatus = Schemas["OrderStatus"];
+export type Pending = Schemas["Pending"];
 export type Problem = Schemas["Problem"];
 export type QueueHealth = Schemas["QueueHealth"];
 export type Role = Schemas["Role"];

@@ -1,6 +1,6 @@
 /** Holds for the cart: the new one is taken before the old one is let go, so that no unit slips away in between. */
-import { DELETE, GET, ok, POST, serverNow } from "../api/client";
-import { ApiError, isNotThereYet } from "../api/problem";
+import { DELETE, decided, ok, POST, serverNow } from "../api/client";
+import { ApiError, isDefinite, isNotThereYet, PendingError } from "../api/problem";
 import { queryClient } from "../api/query";
 import type { Hold, Order } from "../api/types";
 import { newId } from "../id";
@@ -18,20 +18,30 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-async function place(lines: CartLine[]): Promise<Hold> {
-  const hold = await ok(POST("/v1/holds", { body: { id: newId(), lines, ttl_seconds: HOLD_SECONDS } }));
-  if ("lines" in hold) return hold;
-  // Taken, and not decided yet: it is durable, so its state tells how it went.
-  const id = (hold as { id?: string }).id ?? "";
-  for (let tries = 0; tries < 20; tries++) {
-    const now = await ok(GET("/v1/holds/{id}", { params: { path: { id } } })).catch(() => null);
-    if (now && (now.status as string) !== "pending") return now;
-    await new Promise((done) => setTimeout(done, 500));
+type Wish = { id: string; account: string; lines: CartLine[] };
+
+/** The hold that was asked for and not answered: asking for the same lines again is the same hold, not a second one. */
+let unanswered: Wish | null = null;
+
+async function place(lines: CartLine[], account: string): Promise<Hold> {
+  const again = unanswered?.account === account && sameLines(unanswered.lines, lines) ? unanswered : null;
+  // Another one may have been taken, and would keep from the new one what it keeps.
+  if (unanswered && !again) await letGo(unanswered).catch(() => undefined);
+  const wish = again ?? { id: newId(), account, lines };
+  unanswered = wish;
+  try {
+    const body = { id: wish.id, lines: wish.lines, ttl_seconds: HOLD_SECONDS };
+    const hold = await decided((headers) => POST("/v1/holds", { headers, body }));
+    if (hold === null) throw new PendingError();
+    unanswered = null;
+    return hold;
+  } catch (error) {
+    if (isDefinite(error)) unanswered = null;
+    throw error;
   }
-  throw new ApiError(504, { code: "outcome_unknown", title: "Not decided yet" }, null);
 }
 
-async function letGo(hold: CartHold): Promise<void> {
+async function letGo(hold: { id: string }): Promise<void> {
   try {
     await ok(DELETE("/v1/holds/{id}", { params: { path: { id: hold.id } } }));
   } catch (error) {
@@ -68,7 +78,7 @@ export function keepLines(change: (lines: CartLine[]) => CartLine[], account: st
     }
     let hold: Hold;
     try {
-      hold = await place(lines);
+      hold = await place(lines, account);
       if (old) await letGo(old).catch(() => undefined);
     } catch (error) {
       if (isNotThereYet(error)) {
@@ -81,9 +91,9 @@ export function keepLines(change: (lines: CartLine[]) => CartLine[], account: st
       // What is missing may be what the old hold itself keeps.
       await letGo(old);
       try {
-        hold = await place(lines);
+        hold = await place(lines, account);
       } catch (second) {
-        const again = await place(old.lines).catch(() => null);
+        const again = await place(old.lines, account).catch(() => null);
         setCart({ lines: before.lines, hold: again && kept(again, account, old.lines) });
         throw second;
       }
@@ -99,9 +109,11 @@ async function confirm(hold: CartHold): Promise<Order | null> {
   try {
     // One key for ever: after a lost answer the same confirmation is asked for again, also when the time is over.
     const headers = { "Idempotency-Key": hold.id };
-    return (await ok(
+    const order = await decided(() =>
       POST("/v1/holds/{id}/confirm", { params: { path: { id: hold.id } }, headers }),
-    )) as Order;
+    );
+    if (order === null) throw new PendingError();
+    return order;
   } catch (error) {
     if (!(error instanceof ApiError && [404, 409, 410].includes(error.status))) throw error;
     // Expired, released or unknown: this hold keeps nothing any more.
@@ -111,17 +123,21 @@ async function confirm(hold: CartHold): Promise<Order | null> {
   }
 }
 
-/** Turns the cart into an order: confirms its hold, or orders directly when nothing is held. */
+/**
+ * Turns the cart into an order: confirms its hold, or orders directly when nothing is held. Until that is decided the cart
+ * stays as it is.
+ */
 export function checkOut(account: string, idWithoutHold: string): Promise<Order> {
   return inTurn(async () => {
     const { lines, hold } = getCart();
     const mine = hold?.account === account && sameLines(hold.lines, lines) ? hold : null;
+    const body = { id: idWithoutHold, lines };
     const order =
-      (mine && (await confirm(mine))) ??
-      (await ok(POST("/v1/orders", { body: { id: idWithoutHold, lines } })));
+      (mine && (await confirm(mine))) ?? (await decided((headers) => POST("/v1/orders", { headers, body })));
+    if (order === null) throw new PendingError();
     setCart({ lines: [], hold: null });
     afterChange();
-    return order as Order;
+    return order;
   });
 }
 

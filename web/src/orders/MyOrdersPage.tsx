@@ -10,7 +10,7 @@ import { formatMoney, formatNumber, formatTime, times } from "../format";
 import { ConfirmDialog } from "../shell/Dialog";
 import { useTitle } from "../shell/hooks";
 import { Empty, Failed } from "../shell/states";
-import { tellDone } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import { whileShort } from "../shop/cache";
 import { ItemName } from "../shop/ItemName";
 import classes from "./MyOrdersPage.module.css";
@@ -75,8 +75,7 @@ export default function MyOrdersPage() {
         onClose={() => setAsking(null)}
         onConfirm={async () => {
           if (!asking) return;
-          await cancelOrder(asking.id);
-          tellDone("Order cancelled", "Its units are free again.");
+          tellDecided(await cancelOrder(asking.id), "Order cancelled", "Its units are free again.");
         }}
       >
         Its units go back to the shop at once, and somebody else may buy them.

@@ -1,6 +1,6 @@
 /** Asking for orders. */
 import { infiniteQueryOptions } from "@tanstack/react-query";
-import { GET, ok, POST } from "../api/client";
+import { decided, GET, ok, POST } from "../api/client";
 import { queryClient } from "../api/query";
 import type { Order, OrderStatus } from "../api/types";
 import { afterChange } from "../cart/holds";
@@ -22,8 +22,10 @@ export function ordersQuery(filter: OrderFilter = {}, limit = 50) {
   });
 }
 
-export async function cancelOrder(id: string): Promise<Order> {
-  const order = await ok(POST("/v1/orders/{id}/cancel", { params: { path: { id } } }));
+/** The order as it is then; null while that is not decided. */
+export async function cancelOrder(id: string): Promise<Order | null> {
+  const params = { path: { id } };
+  const order = await decided((headers) => POST("/v1/orders/{id}/cancel", { headers, params }));
   afterChange();
   void queryClient.invalidateQueries({ queryKey: ["order", id] });
   return order;

@@ -1,6 +1,7 @@
 /** Small habits of every page. */
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../api/client";
+import { isDefinite } from "../api/problem";
 import { newId } from "../id";
 
 /** Sets the window's title while the page is shown. */
@@ -34,10 +35,16 @@ export function useOnline(): boolean {
   );
 }
 
-/** An idempotency key that stays while the content does: trying again after a lost answer is the same command. */
-export function useKeyFor(content: unknown): string {
+/**
+ * An idempotency key, or an order's id, that stays while the content does: trying again after a lost answer is the same
+ * command. Once the server has decided, trying again is another one: `answered` is told how it went, with null for well.
+ */
+export function useKeyFor(content: unknown): { key: string; answered: (error: unknown) => void } {
   const text = JSON.stringify(content);
   const kept = useRef({ text, key: newId() });
   if (kept.current.text !== text) kept.current = { text, key: newId() };
-  return kept.current.key;
+  const answered = useCallback((error: unknown) => {
+    if (error === null || isDefinite(error)) kept.current = { ...kept.current, key: newId() };
+  }, []);
+  return { key: kept.current.key, answered };
 }

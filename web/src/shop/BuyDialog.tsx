@@ -3,16 +3,16 @@ import { Button, Group, NumberInput, Stack, Text } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useLocation } from "wouter";
-import { GET, ok, POST } from "../api/client";
-import { ApiError, explain, OfflineError } from "../api/problem";
+import { decided, POST } from "../api/client";
+import { ApiError, explain } from "../api/problem";
 import { useSession } from "../api/session";
-import type { Item, Order } from "../api/types";
+import type { Item } from "../api/types";
 import { afterChange } from "../cart/holds";
 import { formatMoney, formatNumber, times } from "../format";
-import { newId } from "../id";
 import { Dialog } from "../shell/Dialog";
+import { useKeyFor } from "../shell/hooks";
 import { signInHref } from "../shell/Require";
-import { tellDone, tellInfo } from "../shell/tell";
+import { tellDecided } from "../shell/tell";
 import classes from "./BuyDialog.module.css";
 import { Picture } from "./Picture";
 import { itemQuery } from "./queries";
@@ -45,32 +45,34 @@ function BuyForm({
 }) {
   const { data: item = first } = useQuery({ ...itemQuery(first.sku), initialData: first });
   const [quantity, setQuantity] = useState<number | string>(start);
-  // The order's id is made once per attempt: if an answer gets lost, trying again cannot order twice.
-  const orderId = useRef(newId());
   const most = Math.min(item.max_per_order ?? LINE_MAX, LINE_MAX);
   const units = typeof quantity === "number" ? quantity : Number.parseInt(quantity, 10);
   const sound = Number.isInteger(units) && units >= 1 && units <= most;
+  // The order's id: if an answer gets lost, trying again cannot order twice. A new quantity is a new order.
+  const { key: id, answered } = useKeyFor([first.sku, units]);
 
   const place = useMutation({
-    mutationFn: () => placeOrder(orderId.current, first.sku, units),
+    mutationFn: () => {
+      const body = { id, lines: [{ sku: first.sku, quantity: units }] };
+      return decided((headers) => POST("/v1/orders", { headers, body }));
+    },
     onSuccess: (order) => {
       afterChange();
       onClose();
       const what = `${formatNumber(units)} × ${item.brand} ${item.model}`;
-      if (order.status === "pending") tellInfo("Order taken, decision pending", what);
-      else tellDone("Order accepted", order.total ? `${what}, ${formatMoney(order.total)}` : what);
+      tellDecided(
+        order,
+        "Order accepted",
+        order?.total ? `${what}, ${formatMoney(order.total)}` : what,
+        `${what}. My orders shows what becomes of it.`,
+      );
     },
-    onError: (error) => {
-      const lost = error instanceof OfflineError || (error instanceof ApiError && error.status >= 500);
-      if (!lost) orderId.current = newId();
-      afterChange();
-    },
+    onError: afterChange,
+    onSettled: (_order, error) => answered(error),
   });
 
-  // A new quantity is a new order.
   const changeQuantity = (value: number | string) => {
     setQuantity(value);
-    orderId.current = newId();
     place.reset();
   };
 
@@ -167,29 +169,6 @@ function Refusal({
       </Button>
     </Stack>
   );
-}
-
-/** How long a pending order is watched before the dialog lets go of it. */
-const PENDING_TRIES = 10;
-
-async function placeOrder(id: string, sku: string, quantity: number): Promise<Order> {
-  const answer = await ok(POST("/v1/orders", { body: { id, lines: [{ sku, quantity }] } }));
-  if ("lines" in answer) return answer;
-  let order: Order | null = null;
-  for (let tries = 0; tries < PENDING_TRIES; tries++) {
-    await new Promise((done) => setTimeout(done, 300));
-    order = await ok(GET("/v1/orders/{id}", { params: { path: { id } } })).catch(() => null);
-    if (order && order.status !== "pending") break;
-  }
-  if (order?.status === "rejected") {
-    const code = order.code ?? "rejected";
-    throw new ApiError(
-      409,
-      { code, title: "Rejected", detail: "The order was rejected.", shortages: order.shortages },
-      null,
-    );
-  }
-  return order ?? { id, status: "pending", customer: "", lines: [], placed_at: new Date().toISOString() };
 }
 
 type BuyRequest = { item: Item; quantity: number };
