@@ -114,6 +114,25 @@ test("stock changes arrive by themselves, without a reload", async ({ browser, c
   await other.context().close();
 });
 
+test("an administrator's own orders are in My orders, bought at once or from the cart", async ({ boss }) => {
+  const [first, second] = [await makeItem(3), await makeItem(3)];
+  await boss.goto(`/shop/${first.sku}`);
+  await boss.getByRole("button", { name: "Buy now" }).click();
+  await boss.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
+  await expect(boss.getByText("Order accepted")).toBeVisible();
+  await boss.getByRole("link", { name: "My orders" }).click();
+  await expect(boss.getByRole("article").first()).toContainText(first.model);
+
+  await boss.goto(`/shop/${second.sku}`);
+  await boss.getByRole("button", { name: "Add to cart" }).click();
+  await expect(boss.getByText("In your cart")).toBeVisible();
+  await boss.getByRole("link", { name: /^Cart/ }).click();
+  await expect(boss.getByText("Held for you")).toBeVisible();
+  await boss.getByRole("button", { name: "Place order" }).click();
+  await expect(boss).toHaveURL(/\/orders$/);
+  await expect(boss.getByRole("article").first()).toContainText(second.model);
+});
+
 test("an order that is decided later gets its own answer, a refusal too", async ({ customer }) => {
   const item = await makeItem(4);
   await answerLater(customer, "**/v1/orders");

@@ -30,7 +30,7 @@ async function place(lines: CartLine[], account: string): Promise<Hold> {
   const wish = again ?? { id: newId(), account, lines };
   unanswered = wish;
   try {
-    const body = { id: wish.id, lines: wish.lines, ttl_seconds: HOLD_SECONDS };
+    const body = { id: wish.id, customer: account, lines: wish.lines, ttl_seconds: HOLD_SECONDS };
     const hold = await decided((headers) => POST("/v1/holds", { headers, body }));
     if (hold === null) throw new PendingError();
     unanswered = null;
@@ -131,7 +131,7 @@ export function checkOut(account: string, idWithoutHold: string): Promise<Order>
   return inTurn(async () => {
     const { lines, hold } = getCart();
     const mine = hold?.account === account && sameLines(hold.lines, lines) ? hold : null;
-    const body = { id: idWithoutHold, lines };
+    const body = { id: idWithoutHold, customer: account, lines };
     const order =
       (mine && (await confirm(mine))) ?? (await decided((headers) => POST("/v1/orders", { headers, body })));
     if (order === null) throw new PendingError();

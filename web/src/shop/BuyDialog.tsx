@@ -43,6 +43,7 @@ function BuyForm({
   quantity: number;
   onClose: () => void;
 }) {
+  const { me } = useSession();
   const { data: item = first } = useQuery({ ...itemQuery(first.sku), initialData: first });
   const [quantity, setQuantity] = useState<number | string>(start);
   const most = Math.min(item.max_per_order ?? LINE_MAX, LINE_MAX);
@@ -53,7 +54,7 @@ function BuyForm({
 
   const place = useMutation({
     mutationFn: () => {
-      const body = { id, lines: [{ sku: first.sku, quantity: units }] };
+      const body = { id, customer: me?.id, lines: [{ sku: first.sku, quantity: units }] };
       return decided((headers) => POST("/v1/orders", { headers, body }));
     },
     onSuccess: (order) => {
