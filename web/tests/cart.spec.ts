@@ -128,6 +128,60 @@ test("two items that are added in quick succession are both in the cart", async 
   await page.context().close();
 });
 
+test("what is ordered is what is shown: a quantity that is being changed is waited for", async ({
+  browser,
+}) => {
+  const item = await makeItem(6);
+  const page = await pageAs(browser, "cleo");
+  await page.goto(`/shop/${item.sku}`);
+  await page.getByRole("button", { name: "Add to cart" }).click();
+  await expect(page.getByText("In your cart")).toBeVisible();
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  await expect(page.getByText("Held for you")).toBeVisible();
+  const order = page.getByRole("button", { name: "Place order" });
+  await expect(order).toBeEnabled();
+  let release = () => {};
+  const released = new Promise<void>((done) => {
+    release = done;
+  });
+  await page.route("**/v1/holds", async (route) => {
+    await released;
+    await route.fallback();
+  });
+  await page.getByLabel(/^Quantity of/).fill("4");
+  await expect(order).toBeDisabled();
+  // Long after the typing has settled: the change is on its way, and nobody can order something else.
+  await page.waitForTimeout(800);
+  await expect(order).toBeDisabled();
+  release();
+  await expect(order).toBeEnabled();
+  await order.click();
+  await expect(page).toHaveURL(/\/orders$/);
+  await expect(page.getByRole("article").first()).toContainText("4 ×");
+  expect(await availableOf(item.sku)).toBe(2);
+  await page.context().close();
+});
+
+test("a quantity that is changed just before leaving the cart is changed", async ({ browser }) => {
+  const item = await makeItem(6);
+  const page = await pageAs(browser, "cleo");
+  await page.goto(`/shop/${item.sku}`);
+  await page.getByRole("button", { name: "Add to cart" }).click();
+  await expect(page.getByText("In your cart")).toBeVisible();
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  await expect(page.getByText("Held for you")).toBeVisible();
+  await page.getByLabel(/^Quantity of/).fill("3");
+  // Without a click, which would take the focus out of the field first.
+  await page.evaluate(() => window.history.back());
+  await expect(page).toHaveURL(new RegExp(`/shop/${item.sku}$`));
+  await expect.poll(() => availableOf(item.sku)).toBe(3);
+  await page.getByRole("link", { name: /^Cart/ }).click();
+  await expect(page.getByLabel(/^Quantity of/)).toHaveValue("3");
+  await page.getByRole("button", { name: /^Take .* out$/ }).click();
+  await expect.poll(() => availableOf(item.sku)).toBe(6);
+  await page.context().close();
+});
+
 test("a hold whose answer gets lost is asked for again, not taken twice", async ({ browser }) => {
   const item = await makeItem(5);
   const page = await pageAs(browser, "cleo");

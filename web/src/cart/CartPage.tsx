@@ -15,13 +15,12 @@ import {
 import { useDebouncedCallback } from "@mantine/hooks";
 import { IconClock, IconClockX, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQueries, useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
-import { ApiError, explain, OfflineError } from "../api/problem";
+import { ApiError, explain, PendingError } from "../api/problem";
 import { useSession } from "../api/session";
 import { formatCountdown, formatMoney, formatNumber, times } from "../format";
-import { newId } from "../id";
-import { useTitle } from "../shell/hooks";
+import { useKeyFor, useTitle } from "../shell/hooks";
 import { signInHref } from "../shell/Require";
 import { Empty } from "../shell/states";
 import { tellDone } from "../shell/tell";
@@ -40,26 +39,32 @@ export default function CartPage() {
   const [, go] = useLocation();
   const cart = useCart();
   const [error, setError] = useState<unknown>(null);
-  const orderId = useRef(newId());
+  // What is typed and what is on its way: nothing is ordered that is not what is shown.
+  const [changes, setChanges] = useState(0);
+  const onChanging = useCallback((by: 1 | -1) => setChanges((n) => n + by), []);
+  const { key: orderId, answered } = useKeyFor(cart.lines);
   const order = useMutation({
-    mutationFn: () => checkOut(me?.id ?? "", orderId.current),
+    mutationFn: () => checkOut(me?.id ?? "", orderId),
     onSuccess: (placed) => {
-      orderId.current = newId();
       go("/orders");
-      tellDone(
-        placed.status === "pending" ? "Order taken, decision pending" : "Order accepted",
-        placed.total && formatMoney(placed.total),
-      );
+      tellDone("Order accepted", placed.total && formatMoney(placed.total));
     },
-    onError: (problem) => {
-      const lost = problem instanceof OfflineError || (problem instanceof ApiError && problem.status >= 500);
-      if (!lost) orderId.current = newId();
-    },
+    onSettled: (_placed, problem) => answered(problem),
   });
-  const attempt = (work: Promise<void>) => {
+  /** Whether it was done; if not, the page says why. */
+  const attempt = async (work: Promise<void>): Promise<boolean> => {
     setError(null);
     order.reset();
-    return work.catch(setError);
+    onChanging(1);
+    try {
+      await work;
+      return true;
+    } catch (problem) {
+      setError(problem);
+      return false;
+    } finally {
+      onChanging(-1);
+    }
   };
 
   // What was chosen before signing in is kept from the moment that somebody is signed in.
@@ -102,6 +107,7 @@ export default function CartPage() {
               <Line
                 key={line.sku}
                 line={line}
+                onChanging={onChanging}
                 onQuantity={(quantity) => attempt(cart.setQuantity(line.sku, quantity))}
                 onRemove={() => attempt(cart.remove(line.sku))}
               />
@@ -111,7 +117,14 @@ export default function CartPage() {
         <Card p="lg" className={classes.summary}>
           <Summary lines={cart.lines} />
           {me ? (
-            <Button size="md" fullWidth mt="md" onClick={() => order.mutate()} loading={order.isPending}>
+            <Button
+              size="md"
+              fullWidth
+              mt="md"
+              onClick={() => order.mutate()}
+              loading={order.isPending}
+              disabled={changes > 0}
+            >
               Place order
             </Button>
           ) : (
@@ -201,7 +214,11 @@ function HoldBanner({ signedIn, onKeep }: { signedIn: boolean; onKeep: () => Pro
 function Refusal({ error, onTake }: { error: unknown; onTake: (line: CartLine) => void }) {
   const shortages = error instanceof ApiError && error.code === "insufficient_stock" ? error.shortages : [];
   return (
-    <Alert color="red" role="alert" title={shortages.length > 0 ? "Not all of it is there" : undefined}>
+    <Alert
+      color={error instanceof PendingError ? "gray" : "red"}
+      role="alert"
+      title={shortages.length > 0 ? "Not all of it is there" : undefined}
+    >
       {shortages.length === 0 && explain(error)}
       <Stack gap={6}>
         {shortages.map((s) => (
@@ -238,13 +255,36 @@ function ShortLine({ sku, available, requested, onTake }: ShortProps) {
   );
 }
 
-type LineProps = { line: CartLine; onQuantity: (quantity: number) => void; onRemove: () => void };
+type LineProps = {
+  line: CartLine;
+  /** 1 when what is shown is no longer what is in the cart, -1 when it is again. */
+  onChanging: (by: 1 | -1) => void;
+  /** Answers whether the quantity could be had. */
+  onQuantity: (quantity: number) => Promise<boolean>;
+  onRemove: () => void;
+};
 
-function Line({ line, onQuantity, onRemove }: LineProps) {
+function Line({ line, onChanging, onQuantity, onRemove }: LineProps) {
   const { data: item } = useQuery(itemQuery(line.sku));
+  const most = item?.max_per_order ?? 1_000_000;
   const [quantity, setQuantity] = useState<number | string>(line.quantity);
-  useEffect(() => setQuantity(line.quantity), [line.quantity]);
-  const later = useDebouncedCallback(onQuantity, 500);
+  const later = useDebouncedCallback(
+    async (wanted: number) => {
+      // Refused: what is shown is what is in the cart.
+      if (!(await onQuantity(wanted))) setQuantity((shown) => (shown === wanted ? line.quantity : shown));
+    },
+    { delay: 500, flushOnUnmount: true },
+  );
+  useEffect(() => {
+    // While somebody types, the last word is theirs.
+    if (!later.isPending()) setQuantity(line.quantity);
+  }, [line.quantity, later]);
+  const changing = quantity !== line.quantity;
+  useEffect(() => {
+    if (!changing) return;
+    onChanging(1);
+    return () => onChanging(-1);
+  }, [changing, onChanging]);
   const name = item ? `${item.brand} ${item.model}` : line.sku;
   return (
     <li className={classes.line}>
@@ -264,13 +304,18 @@ function Line({ line, onQuantity, onRemove }: LineProps) {
         aria-label={`Quantity of ${name}`}
         w={84}
         min={1}
-        max={item?.max_per_order ?? 1_000_000}
+        max={most}
+        allowDecimal={false}
         value={quantity}
         onChange={(value) => {
           setQuantity(value);
-          if (typeof value === "number" && value >= 1 && value !== line.quantity) later(value);
+          if (typeof value === "number" && value >= 1 && value <= most) later(value);
+          else later.cancel();
         }}
-        onBlur={() => quantity === "" && setQuantity(line.quantity)}
+        onBlur={() => {
+          if (quantity === "") setQuantity(line.quantity);
+          later.flush();
+        }}
       />
       <Text className={classes.price}>{item ? formatMoney(times(item.price, line.quantity)) : "–"}</Text>
       <Tooltip label="Take out">
