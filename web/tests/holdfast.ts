@@ -59,6 +59,24 @@ export async function pageAs(browser: Browser, name: AccountName | null, options
   return context.newPage();
 }
 
+/** Fills in the form that asks who is there. The session is this page's own, and a test may end it. */
+export async function signIn(page: Page, name: AccountName) {
+  await page.getByLabel("Username").fill(name);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Ends the session of a page, as if by its account's other device. */
+export async function endSession(page: Page) {
+  const elsewhere = await request.newContext({
+    baseURL: url(),
+    storageState: await page.context().storageState(),
+    extraHTTPHeaders: sameSite(),
+  });
+  expect((await elsewhere.delete("/v1/sessions/current")).status()).toBe(204);
+  await elsewhere.dispose();
+}
+
 /** The first call of this kind is answered 202 by the server itself: taken, and decided a moment later. */
 export async function answerLater(page: Page, path: string) {
   let calls = 0;

@@ -2,14 +2,14 @@
 import { Alert, Anchor, Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
-import { Link, Redirect, useLocation, useSearchParams } from "wouter";
+import { Link, Redirect, useLocation } from "wouter";
 import { ok, POST } from "../api/client";
 import { ApiError, explain, fieldErrors } from "../api/problem";
 import { useSession, useSignIn } from "../api/session";
 import { useTitle } from "../shell/hooks";
 import { tellDone } from "../shell/tell";
 import { AccountCard } from "./AccountCard";
-import { safeNext } from "./next";
+import { useNext } from "./next";
 
 const USERNAME = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -27,14 +27,13 @@ export function passwordProblem(password: string, username: string): string | nu
 
 export default function RegisterPage() {
   useTitle("Register");
-  const [params] = useSearchParams();
   const [, go] = useLocation();
   const { me } = useSession();
   const signIn = useSignIn();
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
   const [tried, setTried] = useState(false);
-  const next = safeNext(params.get("next"));
+  const next = useNext();
 
   const register = useMutation({
     mutationFn: async () => {

@@ -1,5 +1,15 @@
-/** The page to go to after signing in: a path of this site, never another one. */
-export function safeNext(next: string | null): string | null {
+/** Where to go after signing in. */
+import { useSearch } from "wouter";
+
+/** The page to go to after signing in, as the address says. */
+export function useNext(): string | null {
+  useSearch();
+  // The hook tells of changes, and decodes what it gives: a query within the query would be decoded twice.
+  return safeNext(new URLSearchParams(window.location.search).get("next"));
+}
+
+/** A path of this site, never another one. */
+function safeNext(next: string | null): string | null {
   if (!next) return null;
   try {
     const url = new URL(next, window.location.origin);

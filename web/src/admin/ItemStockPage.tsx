@@ -5,6 +5,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { Link } from "wouter";
 import { usePoll } from "../api/live";
+import { useSession } from "../api/session";
 import type { Movement, Stock, StockLocation } from "../api/types";
 import { formatExactTime, formatMoney, formatNumber } from "../format";
 import { useTitle } from "../shell/hooks";
@@ -153,8 +154,17 @@ function Locations({ stock }: { stock: Stock }) {
 
 function Change({ sku, at }: { sku: string; at: StockLocation }) {
   const [open, setOpen] = useState(false);
+  const { ended } = useSession();
   return (
-    <Popover opened={open} onChange={setOpen} position="bottom-end" shadow="lg" trapFocus returnFocus>
+    <Popover
+      opened={open}
+      onChange={setOpen}
+      closeOnClickOutside={!ended}
+      position="bottom-end"
+      shadow="lg"
+      trapFocus
+      returnFocus
+    >
       <Popover.Target>
         <Button
           size="compact-sm"

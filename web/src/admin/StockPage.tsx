@@ -7,6 +7,7 @@ import { useMemo, useState } from "react";
 import { Link } from "wouter";
 import { GET, ok, POST } from "../api/client";
 import { usePoll } from "../api/live";
+import { useSession } from "../api/session";
 import type { Stock, StockLocation } from "../api/types";
 import { formatNumber } from "../format";
 import { useTitle } from "../shell/hooks";
@@ -200,9 +201,19 @@ function Cell({ stock }: { stock: Counted }) {
 
 function EditableCell({ sku, at }: { sku: string; at: StockLocation }) {
   const [open, setOpen] = useState(false);
+  const { ended } = useSession();
   const low = at.reorder_point > 0 && at.available <= at.reorder_point;
   return (
-    <Popover opened={open} onChange={setOpen} position="bottom" shadow="lg" trapFocus returnFocus withArrow>
+    <Popover
+      opened={open}
+      onChange={setOpen}
+      closeOnClickOutside={!ended}
+      position="bottom"
+      shadow="lg"
+      trapFocus
+      returnFocus
+      withArrow
+    >
       <Popover.Target>
         <button
           type="button"

@@ -2,8 +2,8 @@
 import createClient, { type Middleware } from "openapi-fetch";
 import { newId } from "../id";
 import { ApiError, OfflineError } from "./problem";
+import { queryClient, SESSION_KEY } from "./query";
 import type { paths } from "./schema";
-import { announceSessionEnd } from "./session-end";
 import type { Pending } from "./types";
 
 /** How long after a write reads still ask for its position: far longer than any read model lags. */
@@ -85,17 +85,19 @@ export async function withResponse<T>(call: Promise<Answer<T>>): Promise<{ data:
   }
   const { response } = answer;
   if (!response.ok) {
-    const error = ApiError.from(response, answer.error);
-    if (
-      response.status === 401 &&
-      !response.url.endsWith("/v1/sessions") &&
-      !response.url.endsWith("/v1/me")
-    ) {
-      announceSessionEnd(error);
-    }
-    throw error;
+    if (response.status === 401) askWhoIsThere(response.url);
+    throw ApiError.from(response, answer.error);
   }
   return { data: answer.data as T, response };
+}
+
+/**
+ * A call that needs somebody to be signed in was refused. Whether the session is over, only the server can say: the refusal
+ * may be of a call that was sent before somebody signed in again.
+ */
+function askWhoIsThere(refused: string) {
+  if (/\/v1\/(me|sessions.*)$/.test(refused)) return;
+  void queryClient.invalidateQueries({ queryKey: SESSION_KEY }, { cancelRefetch: false });
 }
 
 type KeyHeader = { "Idempotency-Key": string };

@@ -4,6 +4,9 @@ import { ApiError, isNotThereYet, OfflineError } from "./problem";
 
 const RETRIES_MAX = 3;
 
+/** Under this key stands who is signed in. */
+export const SESSION_KEY = ["me"];
+
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {

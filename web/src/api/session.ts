@@ -1,40 +1,58 @@
 /** Who is signed in. The session itself is an HttpOnly cookie that no script can read. */
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { type Query, useMutation, useQuery } from "@tanstack/react-query";
 import { DELETE, GET, ok, POST } from "./client";
 import { ApiError } from "./problem";
-import { queryClient } from "./query";
+import { queryClient, SESSION_KEY } from "./query";
 import type { Account } from "./types";
 
-const ME = ["me"];
+/** `ended`: the server no longer knows the session of this account, and nobody has signed in since. */
+type Session = { account: Account | null; ended: boolean };
 
-export async function fetchMe(): Promise<Account | null> {
+function known(): Session | undefined {
+  return queryClient.getQueryData<Session>(SESSION_KEY);
+}
+
+async function fetchSession(): Promise<Session> {
+  const before = known()?.account ?? null;
   try {
-    return await ok(GET("/v1/me"));
+    const account = await ok(GET("/v1/me"));
+    // Somebody else has signed in elsewhere in this browser.
+    if (before && before.id !== account.id) window.location.reload();
+    return { account, ended: false };
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return null;
-    throw error;
+    if (!(error instanceof ApiError && error.status === 401)) throw error;
+    // The page of whoever was there stays as it is, for them to sign in again.
+    return { account: before, ended: before !== null };
   }
 }
 
-/** `me` is undefined while unknown, null when signed out. */
+/** `me` is undefined while unknown, null when signed out; of a session that has `ended`, whose it was. */
 export function useSession() {
-  const query = useQuery({ queryKey: ME, queryFn: fetchMe, staleTime: 60_000 });
-  const me = query.data;
-  return { me, isLoading: query.isPending, error: query.error, retry: query.refetch };
+  const query = useQuery({ queryKey: SESSION_KEY, queryFn: fetchSession, staleTime: 60_000 });
+  return {
+    me: query.data?.account,
+    ended: query.data?.ended ?? false,
+    isLoading: query.isPending,
+    error: query.error,
+    retry: query.refetch,
+  };
 }
 
 export function isStaff(me: Account | null | undefined): boolean {
   return me?.role === "staff" || me?.role === "admin";
 }
 
-/** Forgets everything that belongs to one account. */
+/** Forgets everything that belongs to another account; for the same one, everything is asked for again. */
 export function becomeAccount(account: Account | null) {
-  const before = queryClient.getQueryData<Account | null>(ME);
-  queryClient.setQueryData(ME, account);
-  if (before?.id === account?.id) return;
-  queryClient.removeQueries({
-    predicate: (query) => !["me", "items", "item"].includes(String(query.queryKey[0])),
-  });
+  const before = known();
+  // What one account has filled in when its session ends is not for the next one: it starts with a fresh page.
+  if (before?.ended && account && account.id !== before.account?.id) return window.location.reload();
+  // An answer that is still under way is about the session before.
+  void queryClient.cancelQueries({ queryKey: SESSION_KEY });
+  queryClient.setQueryData<Session>(SESSION_KEY, { account, ended: false });
+  const own = (query: Query) => !["me", "items", "item"].includes(String(query.queryKey[0]));
+  if (before?.account?.id === account?.id) void queryClient.invalidateQueries({ predicate: own });
+  else queryClient.removeQueries({ predicate: own });
 }
 
 export function useSignIn() {

@@ -1,25 +1,19 @@
 /** Header, banners and the place for the page. */
-import { Button } from "@mantine/core";
-import { notifications } from "@mantine/notifications";
-import { IconCloudOff, IconLock } from "@tabler/icons-react";
+import { IconCloudOff } from "@tabler/icons-react";
 import { type ReactNode, useEffect, useRef } from "react";
-import { Link, useLocation } from "wouter";
+import { useLocation } from "wouter";
 import { OfflineError } from "../api/problem";
-import { queryClient } from "../api/query";
-import { becomeAccount, useSession } from "../api/session";
-import { onSessionEnd } from "../api/session-end";
-import type { Account } from "../api/types";
+import { useSession } from "../api/session";
 import classes from "./AppFrame.module.css";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { Header } from "./Header";
 import { useOnline } from "./hooks";
-import { signInHref } from "./Require";
+import { SessionEnded } from "./SessionEnded";
 
 export function AppFrame({ children }: { children: ReactNode }) {
   const [location] = useLocation();
   const main = useRef<HTMLElement>(null);
   const shown = useRef(location);
-  useSessionEnd();
 
   useEffect(() => {
     if (shown.current === location) return;
@@ -39,6 +33,7 @@ export function AppFrame({ children }: { children: ReactNode }) {
       <main id="main" ref={main} tabIndex={-1} className={classes.main}>
         <ErrorBoundary key={location.split("/")[1]}>{children}</ErrorBoundary>
       </main>
+      <SessionEnded />
     </>
   );
 }
@@ -54,39 +49,5 @@ function OfflineBanner() {
       {online ? "The server cannot be reached." : "You are offline."} What you see may be old; it catches up
       by itself.
     </div>
-  );
-}
-
-/** When the server no longer knows the session: say so once, and offer the way back. */
-function useSessionEnd() {
-  const [location] = useLocation();
-  const here = useRef(location);
-  here.current = location;
-  useEffect(
-    () =>
-      onSessionEnd(() => {
-        const me = queryClient.getQueryData<Account | null>(["me"]);
-        if (!me) return;
-        becomeAccount(null);
-        notifications.show({
-          id: "session-ended",
-          title: "Your session has ended",
-          color: "gray",
-          icon: <IconLock size={18} />,
-          autoClose: false,
-          message: (
-            <Button
-              component={Link}
-              href={signInHref(here.current, "ended")}
-              size="xs"
-              mt={6}
-              onClick={() => notifications.hide("session-ended")}
-            >
-              Continue with a new one
-            </Button>
-          ),
-        });
-      }),
-    [],
   );
 }

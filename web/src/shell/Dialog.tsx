@@ -2,6 +2,7 @@
 import { Button, Group, Modal, type ModalProps, Text } from "@mantine/core";
 import { type ReactNode, useEffect, useState } from "react";
 import { explain } from "../api/problem";
+import { useSession } from "../api/session";
 
 let openDialogs = 0;
 
@@ -23,7 +24,9 @@ function useInertPage(opened: boolean) {
 
 export function Dialog(props: ModalProps) {
   useInertPage(props.opened);
-  return <Modal {...props} />;
+  const { ended } = useSession();
+  // The Escape key is not for what lies below the question who is there.
+  return <Modal closeOnEscape={!ended} {...props} />;
 }
 
 type ConfirmProps = {

@@ -17,6 +17,7 @@ import { isStaff, useSession, useSignOut } from "../api/session";
 import { useCart, useHoldClock } from "../cart/use-cart";
 import { formatCountdown } from "../format";
 import classes from "./Header.module.css";
+import { useHere } from "./hooks";
 import { tellDone, tellError } from "./tell";
 
 export function Header() {
@@ -143,7 +144,8 @@ function SignedIn({ name }: { name: string }) {
 
 function SignedOut({ hidden }: { hidden: boolean }) {
   const [location] = useLocation();
-  const next = ["/sign-in", "/register"].includes(location) ? "" : `?next=${encodeURIComponent(location)}`;
+  const here = useHere();
+  const next = ["/sign-in", "/register"].includes(location) ? "" : `?next=${encodeURIComponent(here)}`;
   // The room is kept while it is not known who is there, so that nothing jumps.
   return (
     <div className={classes.right} style={hidden ? { visibility: "hidden" } : undefined}>

@@ -2,12 +2,12 @@
 import { Button } from "@mantine/core";
 import { IconLock } from "@tabler/icons-react";
 import type { ReactNode } from "react";
-import { Link, Redirect, useLocation } from "wouter";
+import { Link, Redirect } from "wouter";
 import { isStaff, useSession } from "../api/session";
-import { useTitle } from "./hooks";
+import { useHere, useTitle } from "./hooks";
 import { Failed, PageLoading, State } from "./states";
 
-export function signInHref(next: string, why?: "ended" | "buy"): string {
+export function signInHref(next: string, why?: "buy"): string {
   const query = new URLSearchParams({ next });
   if (why) query.set("why", why);
   return `/sign-in?${query}`;
@@ -15,10 +15,10 @@ export function signInHref(next: string, why?: "ended" | "buy"): string {
 
 export function RequireSession({ children }: { children: ReactNode }) {
   const { me, isLoading, error, retry } = useSession();
-  const [location] = useLocation();
+  const here = useHere();
   if (isLoading) return <PageLoading />;
   if (me === undefined) return <Failed error={error} retry={retry} />;
-  if (me === null) return <Redirect to={signInHref(location)} replace />;
+  if (me === null) return <Redirect to={signInHref(here)} replace />;
   return children;
 }
 

@@ -1,5 +1,6 @@
 /** Small habits of every page. */
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useLocation, useSearch } from "wouter";
 import { serverNow } from "../api/client";
 import { isDefinite } from "../api/problem";
 import { newId } from "../id";
@@ -9,6 +10,14 @@ export function useTitle(title: string) {
   useEffect(() => {
     document.title = title ? `${title} · Holdfast` : "Holdfast";
   }, [title]);
+}
+
+/** The whole address of this page, to come back to it. */
+export function useHere(): string {
+  useLocation();
+  useSearch();
+  // These two tell of changes, and decode what they give.
+  return `${window.location.pathname}${window.location.search}`;
 }
 
 /** The server's time, ticking. */
