@@ -132,3 +132,33 @@ test("the shop paints 60 items within a second and nothing jumps", async ({ page
   const shift = await page.evaluate(() => (window as unknown as { seen: { shift: number } }).seen.shift);
   expect(shift, "cumulative layout shift").toBeLessThan(0.02);
 });
+
+test("a price range that nothing matches can be changed again", async ({ page }) => {
+  await page.goto("/shop");
+  await expect(page.getByRole("article").first()).toBeVisible();
+  const lowest = page.getByLabel("Lowest price");
+  await lowest.fill("99999999");
+  await expect(page.getByRole("heading", { name: "Nothing matches" })).toBeVisible();
+  await expect(lowest).toHaveValue(/99,?999,?999|9,99,99,999/);
+  await lowest.fill("1");
+  await expect(page.getByRole("article").first()).toBeVisible();
+});
+
+test("the search box follows the address", async ({ page }) => {
+  const item = await makeItem(5);
+  await page.goto(`/shop?query=${encodeURIComponent(item.model)}`);
+  const search = page.getByRole("searchbox", { name: "Search" });
+  await expect(search).toHaveValue(item.model);
+  await expect(page.getByRole("article")).toHaveCount(1);
+  await page.getByRole("link", { name: "Shop", exact: true }).click();
+  await expect(search).toHaveValue("");
+  await expect(page).toHaveURL(/\/shop$/);
+  await expect(page.getByRole("article").nth(5)).toBeVisible();
+  await page.goBack();
+  await expect(search).toHaveValue(item.model);
+  await expect(page.getByRole("article")).toHaveCount(1);
+  await search.press("End");
+  await search.pressSequentially(" and more", { delay: 60 });
+  await expect(page).toHaveURL(/more/);
+  await expect(search).toHaveValue(`${item.model} and more`);
+});

@@ -1,8 +1,8 @@
 /** The shop: find, look, buy. */
 import { Button, Loader, NativeSelect } from "@mantine/core";
-import { useDebouncedValue, useIntersection } from "@mantine/hooks";
+import { useDebouncedCallback, useIntersection } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { useSearchParams } from "wouter";
 import { usePoll } from "../api/live";
 import { explain } from "../api/problem";
@@ -20,6 +20,8 @@ import { type ItemFilter, type ItemSort, itemsQuery } from "./queries";
 import classes from "./ShopPage.module.css";
 
 const EAGER_PICTURES = 8;
+/** Whoever types on is not interrupted by an answer. */
+const SETTLED_MS = 180;
 const SORTS: { value: string; label: string }[] = [
   { value: "", label: "Featured" },
   { value: "price", label: "Price, low to high" },
@@ -60,19 +62,41 @@ function useFilter(): [ItemFilter, (change: Partial<ItemFilter>) => void] {
   return [filter, change];
 }
 
+/** What stands in the search box. The address follows a moment after the typing; a link, or the way back, changes both. */
+function useSearchText(query: string, change: (next: Partial<ItemFilter>) => void) {
+  const [text, setText] = useState(query);
+  const written = useRef(query);
+  const write = useDebouncedCallback((typed: string) => {
+    written.current = typed.trim();
+    change({ query: written.current || undefined });
+  }, SETTLED_MS);
+  useEffect(() => {
+    if (query === written.current) return;
+    written.current = query;
+    write.cancel();
+    setText(query);
+  }, [query, write]);
+  const type = (typed: string) => {
+    setText(typed);
+    write(typed);
+  };
+  return [text, type] as const;
+}
+
 export function ShopPage() {
   useTitle("Shop");
   const [filter, change] = useFilter();
   const { add } = useCart();
   const { buy, request, close } = useBuy();
-  const [text, setText] = useState(filter.query ?? "");
-  const [settled] = useDebouncedValue(text, 180);
-  useEffect(() => change({ query: settled.trim() || undefined }), [settled, change]);
+  const [text, type] = useSearchText(filter.query ?? "", change);
 
   const poll = usePoll(5_000);
   const query = useInfiniteQuery({ ...itemsQuery(filter), refetchInterval: whileShort(poll) });
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   const first = query.data?.pages[0];
+  // A filter that nothing matches must not take away the means to change it.
+  const currency = useRef<string>(undefined);
+  currency.current = items[0]?.price.currency ?? currency.current;
   const total = first?.total ?? (query.hasNextPage ? null : items.length);
 
   const onAdd = useCallback(
@@ -91,7 +115,7 @@ export function ShopPage() {
     filter.query || filter.brand || filter.min_price || filter.max_price || filter.in_stock,
   );
   const clear = () => {
-    setText("");
+    type("");
     change({
       query: undefined,
       brand: undefined,
@@ -105,7 +129,7 @@ export function ShopPage() {
     <div className={classes.page}>
       <h1 className="sr-only">Shop</h1>
       <div className={classes.bar}>
-        <SearchBox value={text} onChange={setText} />
+        <SearchBox value={text} onChange={type} />
         <NativeSelect
           aria-label="Order of the items"
           data={SORTS}
@@ -117,12 +141,7 @@ export function ShopPage() {
         />
       </div>
       <div className={classes.columns}>
-        <Filters
-          filter={filter}
-          facets={first?.facets}
-          currency={items[0]?.price.currency}
-          onChange={change}
-        />
+        <Filters filter={filter} facets={first?.facets} currency={currency.current} onChange={change} />
         <section className={classes.results} aria-label="Items">
           <div className={classes.summary} role="status">
             {total !== null && !query.isPending
