@@ -9,30 +9,35 @@ const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", time
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const axis = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
-const currencies = new Map<string, { show: Intl.NumberFormat; digits: number }>();
+const currencies = new Map<string, Intl.NumberFormat>();
 
-function currency(code: string) {
-  let known = currencies.get(code);
-  if (!known) {
-    const show = new Intl.NumberFormat(undefined, {
-      style: "currency",
-      currency: code,
-      currencyDisplay: "narrowSymbol",
-      trailingZeroDisplay: "stripIfInteger",
-    } as Intl.NumberFormatOptions);
-    known = { show, digits: show.resolvedOptions().maximumFractionDigits ?? 2 };
-    currencies.set(code, known);
-  }
-  return known;
-}
+/**
+ * ISO 4217's digits after the point where they are not two, as the server counts (`Currency` in the domain). Browsers go by
+ * what people pay with, which for some currencies is fewer: their figures would be wrong a hundredfold.
+ */
+const DIGITS =
+  "BHD3 BIF0 CLP0 DJF0 GNF0 IQD3 ISK0 JOD3 JPY0 KMF0 KRW0 KWD3 LYD3 OMR3 PYG0 RWF0 TND3 UGX0 VND0 VUV0 XAF0 XOF0 XPF0";
+const digitsOf = new Map(DIGITS.split(" ").map((entry) => [entry.slice(0, 3), Number(entry.slice(3))]));
 
 /** Digits after the point of a currency: 2 for INR, 0 for JPY, 3 for KWD. */
 export function minorDigits(code: string): number {
-  return currency(code).digits;
+  return digitsOf.get(code) ?? 2;
 }
 
 export function formatMoney(money: Money): string {
-  const { show, digits } = currency(money.currency);
+  const digits = minorDigits(money.currency);
+  let show = currencies.get(money.currency);
+  if (!show) {
+    show = new Intl.NumberFormat(undefined, {
+      style: "currency",
+      currency: money.currency,
+      currencyDisplay: "narrowSymbol",
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      trailingZeroDisplay: "stripIfInteger",
+    } as Intl.NumberFormatOptions);
+    currencies.set(money.currency, show);
+  }
   return show.format(money.amount / 10 ** digits);
 }
 

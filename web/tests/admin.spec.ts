@@ -288,3 +288,14 @@ test("what was refused can be tried again once things have changed", async ({ bo
   await expect(sheet).toBeHidden();
   expect(await availableOf(item.sku)).toBe(3);
 });
+
+test("a price in a currency that browsers round is shown and edited in full", async ({ boss }) => {
+  const item = await makeItem(2, { price: { amount: 129_950, currency: "HUF" } });
+  await boss.goto(`/shop/${item.sku}`);
+  await expect(boss.getByText(/1,299\.50/)).toBeVisible();
+  await boss.goto("/admin/items");
+  await boss.getByRole("searchbox", { name: "Search" }).fill(item.model);
+  const row = boss.getByRole("row").filter({ hasText: item.sku });
+  await row.getByRole("button", { name: "Edit" }).click();
+  await expect(boss.getByRole("dialog").getByLabel("Price")).toHaveValue("1299.50");
+});
