@@ -289,6 +289,17 @@ test("what was refused can be tried again once things have changed", async ({ bo
   expect(await availableOf(item.sku)).toBe(3);
 });
 
+test("an import that fails says so, and why", async ({ boss }) => {
+  await boss.goto("/admin/import");
+  await boss
+    .locator('input[type="file"]')
+    .setInputFiles({ name: "items.csv", mimeType: "text/csv", buffer: Buffer.from("sku,colour\nA,red\n") });
+  await boss.getByRole("button", { name: "Import", exact: true }).click();
+  const told = boss.getByRole("alert").filter({ hasText: "Import failed" });
+  await expect(told).toContainText(/this column is unknown.*0 rows applied/);
+  await expect(boss.getByText("Import finished")).toHaveCount(0);
+});
+
 test("a price in a currency that browsers round is shown and edited in full", async ({ boss }) => {
   const item = await makeItem(2, { price: { amount: 129_950, currency: "HUF" } });
   await boss.goto(`/shop/${item.sku}`);

@@ -10,7 +10,7 @@ import { afterChange } from "../cart/holds";
 import { formatNumber } from "../format";
 import { useTitle } from "../shell/hooks";
 import { Failed } from "../shell/states";
-import { tellDone } from "../shell/tell";
+import { tellDone, tellError } from "../shell/tell";
 import { PageHead } from "./AdminShell";
 
 const SHOWN_ERRORS_MAX = 200;
@@ -39,12 +39,15 @@ export default function ImportPage() {
     refetchInterval: (query) => (query.state.data && query.state.data.status !== "running" ? false : 500),
   });
   const state = job.data;
-  const finished = state && state.status !== "running";
+  // Of a job that has ended nothing changes any more.
+  const ended = state && state.status !== "running" ? state : null;
   useEffect(() => {
-    if (!finished || state.dry_run) return;
+    if (!ended || ended.dry_run) return;
     afterChange();
-    tellDone("Import finished", `${formatNumber(state.rows_applied)} rows applied`);
-  }, [finished, state?.dry_run, state?.rows_applied]);
+    const applied = `${formatNumber(ended.rows_applied)} rows applied`;
+    if (ended.status === "done") tellDone("Import finished", applied);
+    else tellError("Import failed", new Error(`${ended.detail ?? "It was stopped"} (${applied})`));
+  }, [ended]);
 
   return (
     <>
