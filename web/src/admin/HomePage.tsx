@@ -171,17 +171,18 @@ function lowWords(stock: Stock): string {
   return `low in ${places.join(", ")}`;
 }
 
-/** "0 oversold, verified up to N, 3 s ago": a measured, dated fact, never a claim. */
+/** "0 oversold, verified up to N, 3 s ago": a measured, dated fact, never a claim. What stopped the audit comes first. */
 export function ProofBadge() {
   const { data } = useQuery({ ...healthQuery, refetchInterval: every(3_000) });
   const now = useNow();
   const audit = data?.audit;
   if (!audit) return <span className={classes.proof}>&nbsp;</span>;
-  const clean = audit.oversold === 0;
+  const clean = audit.oversold === 0 && !audit.finding;
   return (
     <span className={classes.proof} data-clean={clean || undefined}>
       {clean ? <IconShieldCheck size={17} aria-hidden /> : <IconShieldX size={17} aria-hidden />}
       <span>
+        {audit.finding && `Audit stopped: ${audit.finding} · `}
         {formatNumber(audit.oversold)} oversold
         {audit.verified_at
           ? `, verified up to ${audit.verified_position}, ${formatAgo(audit.verified_at, now)}`

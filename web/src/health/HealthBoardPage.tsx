@@ -17,7 +17,7 @@ import { Incidents } from "./Incidents";
 import { Queues } from "./Queues";
 import { Roles } from "./Roles";
 import { ServiceMap } from "./ServiceMap";
-import { type Light, troubles } from "./state";
+import { type Light, overall, troubles } from "./state";
 
 /** A role that died is to be shown within 10 s, of which the monitor may need eight. */
 const POLL_MS = 1_000;
@@ -37,7 +37,7 @@ export default function HealthBoardPage() {
   const now = useNow();
   const silentMs = query.dataUpdatedAt > 0 ? Date.now() - query.dataUpdatedAt : 0;
   const silent = silentMs > STALE_MS;
-  useTitle(health ? `${silent ? "No answer" : health.status}: health` : "Health");
+  useTitle(health ? `${silent ? "No answer" : overall(health)}: health` : "Health");
   return (
     <AdminShell>
       {query.isPending ? (
@@ -75,14 +75,15 @@ export default function HealthBoardPage() {
 
 function Banner({ health, silentMs, now }: { health: Health; silentMs: number; now: number }) {
   const found = troubles(health);
-  const worst: Light = found.some((trouble) => trouble.grave) ? "down" : health.status;
+  const status = overall(health);
+  const worst: Light = found.some((trouble) => trouble.grave) ? "down" : status;
   const light: Light = silentMs > 0 ? "none" : worst;
   const words =
     silentMs > 0
       ? `No answer for ${formatSpan(silentMs)}`
-      : health.status === "up"
+      : status === "up"
         ? "Everything is up"
-        : health.status === "down"
+        : status === "down"
           ? "Down"
           : "Degraded";
   const began = health.incidents.filter((incident) => !incident.to).map((incident) => incident.from);
@@ -102,7 +103,7 @@ function Banner({ health, silentMs, now }: { health: Health; silentMs: number; n
         )}
       </div>
       <div className={classes.proof}>
-        {since && health.status !== "up" && (
+        {since && status !== "up" && (
           <span className="num">
             since {formatClock(since)}, {formatSpan(now - Date.parse(since))}
           </span>

@@ -37,15 +37,21 @@ export const LIGHT_WORDS: Record<Light, string> = {
   none: "not running",
 };
 
+/** How all of it is: with something grave never up. */
+export function overall(health: Health): Health["status"] {
+  return health.status === "up" && troubles(health).some(({ grave }) => grave) ? "degraded" : health.status;
+}
+
 export type Trouble = { what: string; grave: boolean };
 
-/** Everything that is not as it should be, in words, the worst first. Grave: nobody else does this work. */
+/** Everything that is not as it should be, in words, the worst first. Grave: nobody else does this work, or a promise does not hold. */
 export function troubles(health: Health): Trouble[] {
   const found: Trouble[] = [];
   const grave = (what: string) => found.push({ what, grave: true });
   const light = (what: string) => found.push({ what, grave: false });
   if (health.roles.length === 0) light("no monitor has told anything yet");
   if (health.audit.oversold > 0) grave(`${health.audit.oversold} oversold`);
+  if (health.audit.finding) grave(`audit stopped: ${health.audit.finding}`);
   for (const store of health.stores) if (store.status === "down") grave(`${store.name} is down`);
   const dead = health.roles.filter((role) => roleLight(role) === "down").map((role) => role.role);
   for (const role of dead) grave(`${role} is down`);
