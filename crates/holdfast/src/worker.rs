@@ -360,13 +360,14 @@ impl Desk {
         let mut outcomes = Vec::with_capacity(commands.len());
         let whole = 0..commands.len();
         let mut parts = Vec::from([whole]);
+        let mut doubted = false;
         while let Some(part) = parts.pop() {
             let slice = if part.len() == commands.len() {
                 commands.clone()
             } else {
                 Arc::new(commands[part.clone()].to_vec())
             };
-            let executed = match self.execute(slice).await {
+            let executed = match self.execute(slice, &mut doubted).await {
                 Ok(executed) => {
                     outcomes.extend(executed.outcomes);
                     committed.extend(executed.committed);
@@ -384,7 +385,7 @@ impl Desk {
                 Err(error) if error.is_transient() => {
                     tracing::warn!(queue = ?self.queue, %error, "the database takes no writes");
                     // Parts before this one were committed; they are remembered by id when they come again.
-                    let nothing_done = outcomes.is_empty() && !error.is_in_doubt();
+                    let nothing_done = outcomes.is_empty() && !doubted && !error.is_in_doubt();
                     return Ok(Err(undecided(nothing_done)));
                 }
                 Err(error) if error.is_final() || part.len() == 1 => return Err(error.into()),
@@ -399,10 +400,9 @@ impl Desk {
         Ok(Ok(outcomes))
     }
 
-    /// [`StoreError::InDoubt`] if any of its tries may have been committed.
-    async fn execute(&self, commands: Arc<Vec<Command>>) -> Result<Executed, StoreError> {
+    /// `doubted` becomes true if a try that failed may have been committed.
+    async fn execute(&self, commands: Arc<Vec<Command>>, doubted: &mut bool) -> Result<Executed, StoreError> {
         let mut tries = 0;
-        let mut doubt = None;
         loop {
             tries += 1;
             let started = Instant::now();
@@ -419,18 +419,16 @@ impl Desk {
                     }
                     return Ok(executed);
                 }
-                Err(error @ (StoreError::Transient(_) | StoreError::InDoubt(_))) if tries < TRIES_MAX => {
+                Err(error) => {
+                    *doubted |= error.is_in_doubt();
+                    if !matches!(error, StoreError::Transient(_) | StoreError::InDoubt(_))
+                        || tries == TRIES_MAX
+                    {
+                        return Err(error);
+                    }
                     tracing::debug!(%error, tries, "trying a batch again");
-                    doubt = doubt.or(Some(error).filter(StoreError::is_in_doubt));
                     tokio::time::sleep(RETRY_WAIT * tries).await;
                 }
-                Err(error) if error.is_transient() => {
-                    if doubt.is_some() {
-                        tracing::warn!(%error, "a batch that is in doubt is given up");
-                    }
-                    return Err(doubt.unwrap_or(error));
-                }
-                Err(error) => return Err(error),
             }
         }
     }
