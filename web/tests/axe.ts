@@ -8,7 +8,7 @@ export async function violations(page: Page): Promise<string[]> {
   return found.violations
     .filter((v) => v.impact === "serious" || v.impact === "critical")
     .map((v) => {
-      const where = v.nodes.slice(0, 3).map((n) => n.target.join(" "));
-      return `${v.id} (${v.help}) ${where.join(" | ")}`;
+      const where = v.nodes.slice(0, 3).map((n) => `${n.target.join(" ")}: ${n.failureSummary}`);
+      return `${v.id} (${v.help}), ${v.nodes.length} times, as at ${where.join(" | ")}`;
     });
 }

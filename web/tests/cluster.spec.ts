@@ -63,7 +63,9 @@ async function photograph(name: string, colorScheme: "light" | "dark") {
     await board.screenshot({ path: join(FOLDER, `${name}-${look.name}.png`), fullPage: true });
   }
   await board.emulateMedia({ colorScheme });
-  expect(await violations(board), `${name}, ${colorScheme}`).toEqual([]);
+  const found = await violations(board);
+  const heading = await board.getByRole("heading", { level: 1 }).textContent();
+  expect(found, `${name}, ${colorScheme}, ${heading}`).toEqual([]);
 }
 
 test("the board of a cluster at work shows every role, queue and store", async () => {

@@ -22,6 +22,11 @@ test("the board never shows old news as new", async ({ boss }) => {
   process.kill(pid, "SIGSTOP");
   try {
     await expect(boss.getByRole("heading", { name: /^No answer for/ })).toBeVisible({ timeout: 20_000 });
+    // In both schemes: what is old must be readable as what is new.
+    for (const colorScheme of ["light", "dark"] as const) {
+      await boss.emulateMedia({ colorScheme });
+      expect(await violations(boss), colorScheme).toEqual([]);
+    }
   } finally {
     process.kill(pid, "SIGCONT");
   }
