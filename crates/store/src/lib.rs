@@ -34,8 +34,6 @@ pub use notes::Notes;
 
 /// Holds that one batch expires at most; the rest follow in the next one.
 pub const EXPIRE_PER_BATCH_MAX: usize = 5_000;
-/// SKUs that a worker keeps in memory between batches before it starts anew.
-pub const CACHED_SKUS_MAX: usize = 200_000;
 /// Orders or holds that one page of a list looks at, at most.
 pub const LIST_SCAN_MAX: usize = 5_000;
 /// How long outcomes are remembered.

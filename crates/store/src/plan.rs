@@ -14,7 +14,7 @@ use holdfast_domain::{
 };
 use uuid::Uuid;
 
-use crate::{CACHED_SKUS_MAX, Head, Pending};
+use crate::{Head, Pending};
 
 /// An outcome as it is remembered under a command's id or key.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,10 +94,10 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The ledger for a batch, if it is still true and not too large.
+    /// The ledger for a batch, if it is still true.
     pub(crate) fn at(self, head: &Head, now: Timestamp) -> Option<Ledger> {
         let Self { head: at, mut ledger } = self;
-        if at != head.position || ledger.loaded_skus() > CACHED_SKUS_MAX {
+        if at != head.position {
             return None;
         }
         ledger.start_batch(now);

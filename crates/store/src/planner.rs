@@ -17,6 +17,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::thread;
 
 use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, StockRow, Timestamp};
 use uuid::Uuid;
@@ -146,6 +147,14 @@ impl Known {
         }
     }
 
+    /// Begins anew with the next batch if more is at hand than this; what is recent is still known then.
+    fn forget_beyond(&mut self, cached_max: usize) {
+        if let Some(kept) = self.kept.take_if(|kept| kept.ledger.size() > cached_max) {
+            // A million items are not given back in a moment. Where there is no thread for it, it happens here.
+            drop(thread::Builder::new().name("forget".to_owned()).spawn(move || drop(kept)));
+        }
+    }
+
     /// What is still known when the batch that begins at `from`, and those planned after it, will not be written. What does
     /// not count with that batch stays as it is.
     fn without(mut self, from: Uuid) -> Self {
@@ -205,15 +214,16 @@ pub(crate) struct Planner<F> {
     known: Option<Known>,
     foreseen: Option<Foreseen<F>>,
     careful: u32,
-}
-
-impl<F> Default for Planner<F> {
-    fn default() -> Self {
-        Self { known: None, foreseen: None, careful: 0 }
-    }
+    /// As [`Ledger::size`] counts.
+    pub(crate) cached_max: usize,
 }
 
 impl<F: Form> Planner<F> {
+    /// One that begins anew once it has more items than these at hand.
+    pub(crate) fn new(cached_max: usize) -> Self {
+        Self { known: None, foreseen: None, careful: 0, cached_max }
+    }
+
     /// The items of these that are not at hand, if they are all that is missing for planning them.
     pub(crate) fn missing(&self, clock: Timestamp, commands: &[Command]) -> Vec<Sku> {
         let may_plan = self.foreseen.is_none() && self.careful == 0;
@@ -302,7 +312,8 @@ impl<F: Form> Planner<F> {
         self.known.take()
     }
 
-    pub(crate) fn put_back(&mut self, known: Known) {
+    pub(crate) fn put_back(&mut self, mut known: Known) {
+        known.forget_beyond(self.cached_max);
         self.known = Some(known);
     }
 
@@ -346,7 +357,7 @@ impl<F: Form> Planner<F> {
         }
         let from = known.state.clone();
         let Some(mut ledger) = known.kept.take().and_then(|kept| kept.at(&from.head, now)) else {
-            // Too large. What is recent is still known.
+            // Not true any more. What is recent is still known.
             self.known = Some(known);
             return Ok(None);
         };
@@ -391,7 +402,7 @@ impl<F: Form> Planner<F> {
         }
         known.kept = Some(Kept { head: state.head.position, ledger });
         known.state = state;
-        self.known = Some(known);
+        self.put_back(known);
         Ok(Some(Foreseen { commands: Arc::clone(commands), from: begins, to_write, executed }))
     }
 }

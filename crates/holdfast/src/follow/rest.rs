@@ -11,9 +11,14 @@ use tokio::sync::broadcast;
 
 use crate::clock;
 
-/// How long to count what comes, and how many events within that are a rush.
+/// How often to look at what came while resting.
 pub(super) const RUSH_LOOK: Duration = Duration::from_millis(50);
-const RUSH_EVENTS: u64 = 50;
+/// From so many events a second on, orders rush in.
+const RUSH_RATE: f64 = 1_000.0;
+/// Fewer are no rush, however quickly they came; and a rush is over so many events' time after it ended: what comes in
+/// large batches comes seldom.
+const RUSH_EVENTS: f64 = 50.0;
+const RUSH_EVENTS_MAX: f64 = 500.0;
 /// Rests so many times as long as it worked, while nothing is late yet: what is published in a rush costs the orders more
 /// than it is worth, for most of it comes late then whatever is done.
 const FACTOR: u32 = 49;
@@ -44,42 +49,43 @@ impl Rest {
     }
 }
 
-/// Whether orders come in numbers, by what is told of them.
+/// Whether orders come in numbers, by what is told of them: a bucket that what comes fills and time empties.
 pub(super) struct Rush {
     news: broadcast::Receiver<Arc<Committed>>,
     looked_at: Instant,
     /// How far the log had come by then, as far as it was told.
     seen: Option<Position>,
-    newest: Option<Position>,
-    goes_on: bool,
+    /// Events that came and whose time, at the rate of a rush, has not passed yet.
+    level: f64,
 }
 
 impl Rush {
     pub(super) fn new(news: broadcast::Receiver<Arc<Committed>>) -> Self {
-        Self { news, looked_at: Instant::now(), seen: None, newest: None, goes_on: false }
+        Self { news, looked_at: Instant::now(), seen: None, level: 0.0 }
     }
 
-    /// Takes in what was told, and looks again once it is time to; until then it is what the last look said.
+    /// Takes in what was told, and says how it stands.
     pub(super) fn goes_on(&mut self) -> bool {
+        self.goes_on_at(Instant::now())
+    }
+
+    fn goes_on_at(&mut self, now: Instant) -> bool {
+        let mut new = 0;
         loop {
             match self.news.try_recv() {
-                Ok(committed) => self.newest = self.newest.max(Some(committed.last)),
+                Ok(committed) => {
+                    let seen = self.seen.unwrap_or(Position(committed.first.0.saturating_sub(1)));
+                    new += committed.last.0.saturating_sub(seen.0);
+                    self.seen = Some(seen.max(committed.last));
+                }
                 Err(broadcast::error::TryRecvError::Lagged(_)) => {}
                 Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => break,
             }
         }
-        let elapsed = self.looked_at.elapsed();
-        if elapsed >= RUSH_LOOK {
-            self.goes_on = match (self.seen, self.newest) {
-                (Some(Position(seen)), Some(Position(newest))) => {
-                    (newest - seen) as f64 / RUSH_EVENTS as f64 >= elapsed.div_duration_f64(RUSH_LOOK)
-                }
-                (None, newest) => newest.is_some(),
-                (Some(_), None) => false,
-            };
-            (self.looked_at, self.seen) = (Instant::now(), self.newest);
-        }
-        self.goes_on
+        let gone = now.saturating_duration_since(self.looked_at).as_secs_f64() * RUSH_RATE;
+        self.looked_at = now;
+        self.level = (self.level + new as f64 - gone).clamp(0.0, RUSH_EVENTS_MAX);
+        self.level >= RUSH_EVENTS
     }
 }
 
@@ -94,6 +100,46 @@ mod tests {
         let rests =
             [0, 5, 9, 10, 60].map(|late| rest.when_late(worked, Duration::from_secs(late)).as_millis());
         assert_eq!(rests, [980, 490, 98, 0, 0]);
+    }
+
+    /// Tells of a batch of so many events that ends at `last`.
+    fn tell(told: &broadcast::Sender<Arc<Committed>>, last: u64, events: u64) {
+        let first = Position(last + 1 - events);
+        let batch =
+            Committed { first, last: Position(last), decided_at: Timestamp(0), events: Arc::default() };
+        drop(told.send(Arc::new(batch)));
+    }
+
+    #[test]
+    fn a_rush_goes_on_between_large_batches_and_not_for_long_after_them() {
+        let told = broadcast::Sender::new(16);
+        let mut rush = Rush::new(told.subscribe());
+        let begun = rush.looked_at;
+        let after = |millis| begun + Duration::from_millis(millis);
+        assert!(!rush.goes_on_at(after(0)), "nothing came");
+        for number in 1..=5 {
+            tell(&told, number * 1_000, 1_000);
+            assert!(rush.goes_on_at(after(number * 100)), "after batch {number}");
+            assert!(rush.goes_on_at(after(number * 100 + 99)), "a tenth of a second after batch {number}");
+        }
+        assert!(!rush.goes_on_at(after(1_000)), "it is over");
+        // Seldom asked.
+        tell(&told, 100_000, 1_000);
+        assert!(rush.goes_on_at(after(6_000)), "95,000 in five seconds");
+        tell(&told, 100_900, 900);
+        assert!(!rush.goes_on_at(after(8_000)), "900 in two seconds");
+    }
+
+    #[test]
+    fn a_few_events_now_and_then_are_no_rush() {
+        let told = broadcast::Sender::new(16);
+        let mut rush = Rush::new(told.subscribe());
+        let begun = rush.looked_at;
+        for last in 1..=50 {
+            tell(&told, last, 1);
+            let at = begun + Duration::from_millis(20 * last);
+            assert!(!rush.goes_on_at(at), "after {last}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ const WANTED: usize = 200;
 #[async_trait]
 pub trait Planning: Store {
     async fn has_foreseen(&self) -> bool;
+    /// Begins anew from now on whenever more items than these are at hand.
+    async fn cache_at_most(&self, items: usize);
     /// Lets it know in its way what the tables say now, if it has a way.
     async fn look_around(&self, database: &Database);
 }
@@ -51,7 +53,20 @@ macro_rules! planning_tests {
             for seed in 1..=3 {
                 let lab = $lab;
                 $crate::contract::planning::whatever_happens_in_whatever_order_the_books_are_right(
-                    &lab, seed,
+                    &lab, seed, None,
+                )
+                .await;
+            }
+        }
+
+        #[tokio::test]
+        async fn whatever_happens_the_books_are_right_when_little_is_kept_at_hand() {
+            for (seed, cached_max) in [(4, 80), (5, 150)] {
+                let lab = $lab;
+                $crate::contract::planning::whatever_happens_in_whatever_order_the_books_are_right(
+                    &lab,
+                    seed,
+                    Some(cached_max),
                 )
                 .await;
             }
@@ -224,8 +239,15 @@ impl Dice {
 }
 
 /// One batch is planned while the one before is written; others write, and fail, and end.
-pub async fn whatever_happens_in_whatever_order_the_books_are_right<L: PlanningLab>(lab: &L, seed: u64) {
+pub async fn whatever_happens_in_whatever_order_the_books_are_right<L: PlanningLab>(
+    lab: &L,
+    seed: u64,
+    cached_max: Option<usize>,
+) {
     let (inside, database) = lab.inside().await;
+    if let Some(cached_max) = cached_max {
+        inside.cache_at_most(cached_max).await;
+    }
     furnish(&database).await;
     furnish_many(&database, ITEMS).await;
     let mut dice = Dice(seed);
@@ -287,7 +309,8 @@ pub async fn whatever_happens_in_whatever_order_the_books_are_right<L: PlanningL
         }
     }
     check_books(&database).await;
-    assert!(planned > 10, "plans were made: {planned}");
+    let planned_min = if cached_max.is_some() { 4 } else { 10 };
+    assert!(planned > planned_min, "plans were made: {planned}");
     let snapshot = database.reads.snapshot().await.expect("it is read");
     let sold_out = snapshot.skus.iter().filter(|state| state.available() < 60).count();
     assert!(sold_out > 20, "orders came to the end of the stock: {sold_out}");

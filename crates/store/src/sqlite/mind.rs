@@ -19,6 +19,9 @@ const BESIDE_ITEMS_MIN: usize = 256;
 /// over is little beside what is won.
 const AHEAD_COMMANDS_MIN: usize = 256;
 
+/// Items at hand before a worker begins anew; those that are not are in the image, which is in memory too.
+const CACHED_MAX: usize = 400_000;
+
 /// What the last batch left in memory, and what the next one is planned with.
 pub(super) struct Mind {
     pub(super) planner: Planner<Batch>,
@@ -43,7 +46,12 @@ pub(super) struct Batch {
 
 impl Default for Mind {
     fn default() -> Self {
-        Self { planner: Planner::default(), ahead_min: AHEAD_COMMANDS_MIN, began: Position(0), image: None }
+        Self {
+            planner: Planner::new(CACHED_MAX),
+            ahead_min: AHEAD_COMMANDS_MIN,
+            began: Position(0),
+            image: None,
+        }
     }
 }
 

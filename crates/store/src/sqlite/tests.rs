@@ -78,6 +78,10 @@ impl Planning for Sqlite {
         self.mind.lock().await.planner.has_foreseen()
     }
 
+    async fn cache_at_most(&self, items: usize) {
+        self.mind.lock().await.planner.cached_max = items;
+    }
+
     async fn look_around(&self, database: &Database) {
         let snapshot = database.reads.snapshot().await.expect("read");
         self.look_up_in(Arc::new(Counted::new(snapshot))).await.expect("told");

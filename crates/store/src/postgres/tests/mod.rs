@@ -67,6 +67,10 @@ impl Planning for Postgres {
         self.lane.planner.lock().await.has_foreseen()
     }
 
+    async fn cache_at_most(&self, items: usize) {
+        self.lane.planner.lock().await.cached_max = items;
+    }
+
     /// It looks up what it needs.
     async fn look_around(&self, _database: &Database) {}
 }
