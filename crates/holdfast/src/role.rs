@@ -119,7 +119,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     if settings.roles.contains(&Role::Orders)
         && let Err(error) = database.store.make_room().await
     {
-        tracing::warn!(%error, "no room was made for commits ahead of them");
+        tracing::warn!(%error, "no room was made for orders ahead of them");
     }
     let mut worker = |queue: CommandQueue, role: Role| Worker {
         queue,

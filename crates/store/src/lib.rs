@@ -344,8 +344,8 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Sees to it, before the first orders come, that commits find room on the disk. Whether there is any will show when
-    /// they need it.
+    /// Sees to it, before the first orders come, that there is room for them: for commits on the disk, where whether there is
+    /// any will else show when they need it, or for items in memory.
     async fn make_room(&self) -> Result<()> {
         Ok(())
     }

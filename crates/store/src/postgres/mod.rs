@@ -32,8 +32,10 @@ use write::{Lane, Planner, Writer};
 
 pub use schema::VERSION as SCHEMA_VERSION;
 
-/// Items at hand before a worker begins anew, which are up to 0.8 GB: looking up what is not takes longer than all else.
-const CACHED_MAX: usize = 1_200_000;
+/// Items at hand before a worker begins anew.
+const CACHED_MAX: usize = 200_000;
+/// The same of a worker of orders, up to 0.8 GB of them: looking up what is not at hand takes longer than all else.
+const CACHED_MAX_FOR_ORDERS: usize = 1_200_000;
 
 /// See [`crate::Database::check_postgres`].
 pub(crate) async fn check_version(url: &str) -> Result<()> {

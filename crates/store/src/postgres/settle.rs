@@ -8,10 +8,10 @@ use holdfast_domain::{Command, Movement, Position, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Postgres;
 use super::connection::{Ask, Connection, ask, from_json, get, head_of, json, number, position, timestamp};
 use super::pool::detached;
 use super::write::{BEGIN_REPEATABLE, NEXT_DUE, Writer, begin_at_head, transaction, write};
+use super::{CACHED_MAX_FOR_ORDERS, Postgres};
 use crate::columns::{ends, movement_kind, numbered};
 use crate::recent::Step;
 use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
@@ -110,6 +110,11 @@ impl Store for Postgres {
         let line = "a PostgreSQL database is backed up with PostgreSQL's own tools: pg_dump for a copy of one moment, \
                     pg_basebackup with archived WAL for any moment";
         Err(StoreError::Other(line.to_owned()))
+    }
+
+    async fn make_room(&self) -> Result<()> {
+        self.lane.planner.lock().await.cached_max = CACHED_MAX_FOR_ORDERS;
+        Ok(())
     }
 
     async fn close(&self) {
