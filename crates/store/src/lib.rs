@@ -16,6 +16,7 @@ pub mod plan;
 mod planner;
 pub mod postgres;
 mod recent;
+mod snapshot;
 pub mod sqlite;
 
 use std::path::Path;
@@ -23,14 +24,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holdfast_domain::{
-    Command, CommandBody, Hold, HoldStatus, Item, Location, LocationCode, Movement, Order, OrderStatus,
-    Outcome, Position, Recorded, Sku, SkuState, StockRow, Timestamp,
+    Command, CommandBody, Hold, HoldStatus, LocationCode, Movement, Order, OrderStatus, Outcome, Position,
+    Recorded, Sku, SkuState, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use accounts::Accounts;
 pub use notes::Notes;
+pub use snapshot::Snapshot;
 
 /// Holds that one batch expires at most; the rest follow in the next one.
 pub const EXPIRE_PER_BATCH_MAX: usize = 5_000;
@@ -201,44 +203,6 @@ pub struct Committed {
 pub struct Executed {
     pub outcomes: Vec<Outcome>,
     pub committed: Option<Committed>,
-}
-
-/// The whole current state of the catalogue at one position, for loading the read model.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub position: Position,
-    pub locations: Vec<Location>,
-    pub skus: Vec<SkuState>,
-}
-
-impl Snapshot {
-    /// `items` sorted by SKU, without stock.
-    pub(crate) fn without_stock(position: Position, locations: Vec<Location>, items: Vec<Item>) -> Self {
-        let bare = |item| SkuState { item: Arc::new(item), stock: Vec::new() };
-        Self { position, locations, skus: items.into_iter().map(bare).collect() }
-    }
-
-    /// Adds a stock row; those of one SKU come sorted by location.
-    pub(crate) fn put_stock(&mut self, sku: &str, row: StockRow) -> Result<()> {
-        self.stock_of(sku)?.push(row);
-        Ok(())
-    }
-
-    /// Replaces a stock row.
-    pub(crate) fn correct_stock(&mut self, sku: &Sku, row: &StockRow) -> Result<()> {
-        let known = self.stock_of(sku.as_str())?.iter_mut().find(|known| known.location == row.location);
-        *known.ok_or_else(|| {
-            StoreError::Damaged(format!("the stock of {sku} at {} is not there", row.location))
-        })? = row.clone();
-        Ok(())
-    }
-
-    fn stock_of(&mut self, sku: &str) -> Result<&mut Vec<StockRow>> {
-        match self.skus.binary_search_by(|state| state.item.sku.as_str().cmp(sku)) {
-            Ok(place) => Ok(&mut self.skus[place].stock),
-            Err(_) => Err(StoreError::Damaged(format!("{sku} has stock and is no item"))),
-        }
-    }
 }
 
 /// A command that was answered 202 and is not decided yet.

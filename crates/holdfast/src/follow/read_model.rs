@@ -1,12 +1,14 @@
 //! The image of items, stock and locations that reads are answered from: loaded from a snapshot, then kept by the
 //! follower. A read takes one short lock of one item; nobody waits for a batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashMapExt};
 use holdfast_domain::event::CounterDelta;
 use holdfast_domain::{
     Event, Item, ItemStatus, Location, LocationCode, Position, Recorded, Sku, SkuState, StockRow, Timestamp,
@@ -16,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::search::{Facets, ItemQuery, ItemWords, SearchIndex};
+use super::words::beside;
 
 /// Shards of the map of items: growing one of them holds up one read in as many.
 const SHARDS: usize = 64;
@@ -210,7 +213,7 @@ impl ReadModel {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             lists: RwLock::default(),
             index: RwLock::default(),
             locations: RwLock::default(),
@@ -241,9 +244,6 @@ impl ReadModel {
         let _applying = locked(&self.applying);
         let changed = snapshot.position;
         let mut entries: Vec<(Sku, Arc<Entry>)> = Vec::with_capacity(snapshot.skus.len());
-        let mut shards: Vec<HashMap<Sku, Arc<Entry>>> = Vec::new();
-        let per_shard = snapshot.skus.len() / SHARDS;
-        shards.resize_with(SHARDS, || HashMap::with_capacity(per_shard + per_shard / 8));
         let mut lists = Lists::default();
         // By their numbers in the search index.
         let mut active: Vec<(Arc<Item>, i64)> = Vec::with_capacity(snapshot.skus.len());
@@ -256,11 +256,9 @@ impl ReadModel {
                 active.push((state.sku.item.clone(), state.available));
             }
             lists.turn(&code, Flags::default(), state.flags);
-            let entry = Arc::new(Entry { state: RwLock::new(state) });
-            shards[self.shard_number(&code)].insert(code.clone(), entry.clone());
-            entries.push((code, entry));
+            entries.push((code, Arc::new(Entry { state: RwLock::new(state) })));
         }
-        let index = SearchIndex::load(&active);
+        let (index, shards) = beside(|| SearchIndex::load(&active), || self.shards_of(&entries));
         lists.all = entries.into_iter().collect();
         for (shard, loaded) in self.shards.iter().zip(shards) {
             *write(shard) = loaded;
@@ -270,6 +268,16 @@ impl ReadModel {
         *write(&self.locations) =
             snapshot.locations.into_iter().map(|location| (location.code.clone(), location)).collect();
         self.position.send_replace(snapshot.position);
+    }
+
+    fn shards_of(&self, entries: &[(Sku, Arc<Entry>)]) -> Vec<HashMap<Sku, Arc<Entry>>> {
+        let mut shards: Vec<HashMap<Sku, Arc<Entry>>> = Vec::new();
+        let per_shard = entries.len() / SHARDS;
+        shards.resize_with(SHARDS, || HashMap::with_capacity(per_shard + per_shard / 8));
+        for (sku, entry) in entries {
+            shards[self.shard_number(sku)].insert(sku.clone(), entry.clone());
+        }
+        shards
     }
 
     fn insert(&self, sku: SkuState, changed: Position) -> Arc<Entry> {

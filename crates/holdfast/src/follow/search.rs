@@ -4,18 +4,18 @@
 //! was meant has four letters or more: a letter inserted, dropped, replaced, or two neighbours swapped.
 //! Better matches come first: exact, then unfinished, then mistyped; in brand, model or SKU before elsewhere.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+use foldhash::HashMap;
 use holdfast_domain::{Item, Sku, ValueError};
 use serde::Serialize;
 use smol_str::{SmolStr, StrExt};
 
 pub use super::paging::is_cursor;
 use super::paging::{Best, Key, Rough, start_of};
-use super::words::{DOCUMENT_MAX, Field, Words, words_of};
+use super::words::{DOCUMENT_MAX, Field, Words, beside, words_of};
 
 /// Words of a query that are looked at.
 const QUERY_WORDS_MAX: usize = 12;
@@ -166,14 +166,20 @@ pub struct SearchIndex {
 impl SearchIndex {
     /// An index of many items at once, each with what is available; they get the numbers 0, 1, 2, …
     pub fn load(items: &[(Arc<Item>, i64)]) -> Self {
-        let words = Words::load(items, |(item, _)| ItemWords::of(item).0);
-        let mut index = Self { words, ..Self::default() };
-        index.rows.reserve_exact(items.len());
-        index.documents.reserve_exact(items.len());
-        for (item, available) in items {
-            let number = index.number();
-            index.put(number, item, *available);
-        }
+        let (words, mut index) = beside(
+            || Words::load(items, |(item, _)| ItemWords::of(item).0),
+            || {
+                let mut index = Self::default();
+                index.rows.reserve_exact(items.len());
+                index.documents.reserve_exact(items.len());
+                for (item, available) in items {
+                    let number = index.number();
+                    index.put(number, item, *available);
+                }
+                index
+            },
+        );
+        index.words = words;
         index
     }
 

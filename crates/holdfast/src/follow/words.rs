@@ -1,9 +1,10 @@
 //! The words of the catalogue and which items have them, found exactly, by their beginning, or with one typo.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound::{Included, Unbounded};
 use std::thread;
 
+use foldhash::{HashMap, HashMapExt};
 use smol_str::{SmolStr, StrExt};
 
 /// Letters that a word must have before a typo in it is forgiven.
@@ -122,6 +123,15 @@ fn gather<T>(first: usize, documents: &[T], words: impl Fn(&T) -> Vec<(SmolStr, 
     all
 }
 
+/// Both at the same time.
+pub fn beside<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let a = scope.spawn(a);
+        let b = b();
+        (a.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), b)
+    })
+}
+
 #[derive(Default)]
 pub struct Words {
     postings: Gathered,
@@ -158,8 +168,10 @@ impl Words {
                 postings.shrink_to_fit();
             }
         }
-        let sorted = all.keys().cloned().collect();
-        let backwards = all.keys().filter(|word| forgives(word)).map(|word| backwards(word)).collect();
+        let (sorted, backwards) = beside(
+            || all.keys().cloned().collect(),
+            || all.keys().filter(|word| forgives(word)).map(|word| backwards(word)).collect(),
+        );
         Self { postings: all, sorted, backwards }
     }
 

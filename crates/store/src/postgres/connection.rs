@@ -8,11 +8,11 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
-use futures_util::{FutureExt, TryStreamExt};
 use holdfast_domain::{Position, Timestamp};
 use tokio_postgres::types::{FromSql, ToSql};
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row, RowStream, Statement};
 
 use crate::planner::State;
 use crate::{Head, Result, StoreError};
@@ -82,15 +82,10 @@ impl Connection {
         Ok(self.client.execute(&statement, &values(&ask)).await?)
     }
 
-    /// Reads row by row, for answers too large to be held twice.
-    pub(super) async fn each(&self, ask: Ask<'_>, mut one: impl FnMut(&Row) -> Result<()>) -> Result<()> {
+    /// Row by row, for answers too large to be held twice.
+    pub(super) async fn stream(&self, ask: Ask<'_>) -> Result<RowStream> {
         let statement = self.statement(ask.sql).await?;
-        let rows = self.client.query_raw(&statement, values(&ask)).await?;
-        let mut rows = std::pin::pin!(rows);
-        while let Some(row) = rows.try_next().await? {
-            one(&row)?;
-        }
-        Ok(())
+        Ok(self.client.query_raw(&statement, values(&ask)).await?)
     }
 
     /// Sends `before`, all asks and `after` one behind the other without waiting for answers in between: one round

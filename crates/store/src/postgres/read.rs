@@ -1,12 +1,12 @@
 //! The read side of PostgreSQL.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use holdfast_domain::{
-    Hold, HoldStatus, Item, Location, Movement, Order, OrderStatus, Outcome, Position, Sku,
-};
+use futures_util::TryStreamExt;
+use holdfast_domain::{Hold, HoldStatus, Location, Movement, Order, OrderStatus, Outcome, Position, Sku};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use super::pool::Pool;
 use super::settle::{HEAD, MOVEMENTS_CURSOR, pending_of, read_cursor};
 use super::write::{HOLDS, ORDERS, OUTCOMES, RECENT, hold_of, order_of, recent_of, remembered_of, stock_of};
 use crate::columns::STRETCH_BITS;
+use crate::snapshot::{Making, Piece, Pieces, stopped};
 use crate::{
     ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
 };
@@ -241,6 +242,28 @@ fn batch_of(row: &Row) -> Result<LogBatch> {
     })
 }
 
+/// All items, then all stock.
+async fn read_pieces(connection: &Connection, pieces: Pieces) -> Result<()> {
+    let mut piece = Piece::default();
+    let mut items = pin!(connection.stream(ask!("SELECT body FROM items ORDER BY sku")).await?);
+    while let Some(row) = items.try_next().await? {
+        piece.item(get(&row, 0)?);
+        if let Some(piece) = piece.full() {
+            pieces.send(piece).await.map_err(|_| stopped())?;
+        }
+    }
+    let stock = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
+                 FROM stock ORDER BY sku, location";
+    let mut stock = pin!(connection.stream(ask!(stock)).await?);
+    while let Some(row) = stock.try_next().await? {
+        piece.stock(get(&row, 0)?, stock_of(&row)?);
+        if let Some(piece) = piece.full() {
+            pieces.send(piece).await.map_err(|_| stopped())?;
+        }
+    }
+    pieces.send(piece).await.map_err(|_| stopped())
+}
+
 async fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     // Whole tables are read in their own order and sorted after, which no other statement may do.
     let begin = format!("{BEGIN_READING}; SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = off");
@@ -250,17 +273,9 @@ async fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     let head = head_of(&answers[0])?;
     let locations =
         answers[1].iter().map(|row| from_json("a location", row, 0)).collect::<Result<Vec<Location>>>()?;
-    let mut items: Vec<Item> = Vec::new();
-    connection
-        .each(ask!("SELECT body FROM items ORDER BY sku"), |row| {
-            items.push(from_json("an item", row, 0)?);
-            Ok(())
-        })
-        .await?;
-    let mut snapshot = Snapshot::without_stock(head.position, locations, items);
-    let stock = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
-                 FROM stock ORDER BY sku, location";
-    connection.each(ask!(stock), |row| snapshot.put_stock(get(row, 0)?, stock_of(row)?)).await?;
+    let (pieces, making) = Making::begin(head.position, locations)?;
+    let read = read_pieces(connection, pieces).await;
+    let mut snapshot = making.done(read).await?;
     connection.simple("COMMIT").await?;
     for ((sku, _), row) in recent_of(&head, &answers[2])?.rows() {
         snapshot.correct_stock(sku, row)?;

@@ -1,7 +1,7 @@
 //! The read side of SQLite: the last commit, beside the writer.
 
 use async_trait::async_trait;
-use holdfast_domain::{Hold, HoldStatus, Item, Movement, Order, OrderStatus, Outcome, Position, Sku};
+use holdfast_domain::{Hold, HoldStatus, Movement, Order, OrderStatus, Outcome, Position, Sku};
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::{
     Sqlite, all, bytes, damaged, first, from_json, id, number, position, read_head, text, timestamp,
 };
 use crate::columns::STRETCH_BITS;
+use crate::snapshot::{Making, Piece, Pieces, stopped};
 use crate::{
     ClaimFilter, ClaimPage, Head, LIST_SCAN_MAX, LogBatch, Pending, Place, Reads, Result, Snapshot, plan,
 };
@@ -177,21 +178,35 @@ fn read_log(connection: &Connection, after: Position, bytes_max: usize) -> Resul
     Ok(batches)
 }
 
+/// All items, then all stock.
+fn read_pieces(connection: &Connection, pieces: Pieces) -> Result<()> {
+    let mut piece = Piece::default();
+    let send = |piece| pieces.blocking_send(piece).map_err(|_| stopped());
+    let mut items = connection.prepare_cached("SELECT body FROM items ORDER BY sku")?;
+    let mut rows = items.query([])?;
+    while let Some(row) = rows.next()? {
+        piece.item(text(row, 0)?);
+        piece.full().map(send).transpose()?;
+    }
+    let mut stock = connection.prepare_cached(
+        "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
+         FROM stock ORDER BY sku, location",
+    )?;
+    let mut rows = stock.query([])?;
+    while let Some(row) = rows.next()? {
+        piece.stock(text(row, 0)?, stock_of(row, 1)?);
+        piece.full().map(send).transpose()?;
+    }
+    send(piece)
+}
+
 fn read_snapshot(connection: &Connection) -> Result<Snapshot> {
     let head = read_head(connection)?;
     let location = |row: &Row<'_>| from_json("a location", text(row, 0)?);
     let locations = all(connection, "SELECT body FROM locations ORDER BY code", [], location)?;
-    let item = |row: &Row<'_>| from_json::<Item>("an item", text(row, 0)?);
-    let items = all(connection, "SELECT body FROM items ORDER BY sku", [], item)?;
-    let mut snapshot = Snapshot::without_stock(head.position, locations, items);
-    let mut statement = connection.prepare_cached(
-        "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, reorder_point \
-         FROM stock ORDER BY sku, location",
-    )?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        snapshot.put_stock(text(row, 0)?, stock_of(row, 1)?)?;
-    }
+    let (pieces, making) = Making::begin(head.position, locations)?;
+    let read = read_pieces(connection, pieces);
+    let mut snapshot = making.blocking_done(read)?;
     for ((sku, _), row) in read_recent(connection, head.position)?.rows() {
         snapshot.correct_stock(sku, row)?;
     }
