@@ -37,7 +37,8 @@ impl Snapshot {
     }
 }
 
-/// Rows on their way to the maker: items come first, by SKU, then stock, by SKU and location.
+/// Rows on their way to the maker: items come first, then stock, both in any order; the nearer that is to the order of
+/// their SKUs, the quicker.
 #[derive(Default)]
 pub(crate) struct Piece {
     /// JSON, one item behind the other, and where each ends.
@@ -74,7 +75,7 @@ impl Making {
         let (pieces, mut taken) = mpsc::channel(PIECES_MAX);
         let (made, making) = oneshot::channel();
         let make = move || {
-            let mut maker = Maker { skus: Vec::new(), at: 0 };
+            let mut maker = Maker::default();
             while let Some(piece) = taken.blocking_recv() {
                 if let Err(error) = maker.add(piece) {
                     drop(taken);
@@ -83,7 +84,7 @@ impl Making {
                     return;
                 }
             }
-            drop(made.send(Ok(Snapshot { position, locations, skus: maker.skus })));
+            drop(made.send(Ok(Snapshot { position, locations, skus: maker.done() })));
         };
         let spawned = thread::Builder::new().name("snapshot".to_owned()).spawn(make);
         spawned.map_err(|error| StoreError::Other(format!("a thread cannot be started: {error}")))?;
@@ -111,8 +112,12 @@ pub(crate) fn stopped() -> StoreError {
     StoreError::Other("the snapshot was not made to its end".to_owned())
 }
 
+#[derive(Default)]
 struct Maker {
-    skus: Vec<SkuState>,
+    /// Each with its SKU at hand: what is looked at for the order is not all over the memory.
+    skus: Vec<(Sku, SkuState)>,
+    /// All items are there, in the order of their SKUs.
+    sorted: bool,
     /// The item whose stock came last.
     at: usize,
 }
@@ -123,21 +128,40 @@ impl Maker {
         for end in piece.ends {
             let item: Item = serde_json::from_str(&piece.items[start..end])
                 .map_err(|error| StoreError::Damaged(format!("an item cannot be read: {error}")))?;
-            self.skus.push(SkuState { item: Arc::new(item), stock: Vec::new() });
+            let state = SkuState { item: Arc::new(item), stock: Vec::new() };
+            self.skus.push((state.item.sku.clone(), state));
             start = end;
         }
         for (sku, row) in piece.stock {
-            while self.skus.get(self.at).is_some_and(|state| state.item.sku.as_str() < sku.as_str()) {
-                self.at += 1;
-            }
-            match self.skus.get_mut(self.at) {
-                Some(state) if state.item.sku.as_str() == sku => state.stock.push(row),
-                Some(_) | None => {
-                    return Err(StoreError::Damaged(format!("{sku} has stock and is no item")));
-                }
-            }
+            self.stock_of(&sku)?.push(row);
         }
         Ok(())
+    }
+
+    fn sort(&mut self) {
+        if !self.sorted {
+            self.skus.sort_by(|(a, _), (b, _)| a.cmp(b));
+            self.sorted = true;
+        }
+    }
+
+    /// Nearly always that of the same item as the row before, or of the next one.
+    fn stock_of(&mut self, sku: &str) -> Result<&mut Vec<StockRow>> {
+        self.sort();
+        let is = |at: &usize| self.skus.get(*at).is_some_and(|(known, _)| known.as_str() == sku);
+        let near = (self.at..self.at + 2).find(is);
+        let place = near.or_else(|| self.skus.binary_search_by(|(known, _)| known.as_str().cmp(sku)).ok());
+        self.at = place.ok_or_else(|| StoreError::Damaged(format!("{sku} has stock and is no item")))?;
+        Ok(&mut self.skus[self.at].1.stock)
+    }
+
+    fn done(mut self) -> Vec<SkuState> {
+        self.sort();
+        let in_order = |(_, mut state): (Sku, SkuState)| {
+            state.stock.sort_by(|a, b| a.location.cmp(&b.location));
+            state
+        };
+        self.skus.into_iter().map(in_order).collect()
     }
 }
 
@@ -178,45 +202,66 @@ mod tests {
         }
     }
 
-    #[test]
-    fn all_stock_comes_to_its_items_in_however_many_pieces() {
+    /// All numbers below [`ITEMS`], in no order.
+    fn scattered() -> impl Iterator<Item = usize> {
+        (0..ITEMS).map(|number| number * 1_237 % ITEMS)
+    }
+
+    fn snapshot_of(
+        items: impl Iterator<Item = usize>,
+        stock: impl Iterator<Item = (usize, StockRow)>,
+    ) -> Snapshot {
         let (pieces, making) = making();
-        let mut sent = 0;
         let mut piece = Piece::default();
-        let mut send = |piece: &mut Piece| {
-            if let Some(full) = piece.full() {
-                sent += 1;
-                pieces.blocking_send(full).expect("the maker takes it");
-            }
-        };
-        for number in 0..ITEMS {
+        let send = |piece| pieces.blocking_send(piece).expect("the maker takes it");
+        for number in items {
             piece.item(&item(number));
-            send(&mut piece);
+            piece.full().map(send);
         }
-        // Every third item has no stock, the others have it at two places.
-        for number in (0..ITEMS).filter(|number| number % 3 > 0) {
-            piece.stock(&sku(number), row("main", number));
-            send(&mut piece);
-            piece.stock(&sku(number), row("south", 1));
-            send(&mut piece);
+        for (number, row) in stock {
+            piece.stock(&sku(number), row);
+            piece.full().map(send);
         }
-        assert_eq!(sent, (ITEMS + ITEMS / 3 * 4) / PIECE_ROWS);
-        pieces.blocking_send(piece).expect("the maker takes it");
+        send(piece);
         drop(pieces);
-        let mut snapshot = making.blocking_done(Ok(())).expect("a snapshot");
-        assert_eq!(snapshot.position, Position(7));
-        assert_eq!(snapshot.skus.len(), ITEMS);
-        for (number, state) in snapshot.skus.iter().enumerate() {
-            assert_eq!(state.item.sku.as_str(), sku(number));
-            let expected =
-                if number % 3 > 0 { vec![row("main", number), row("south", 1)] } else { Vec::new() };
-            assert_eq!(state.stock, expected, "{number}");
+        making.blocking_done(Ok(())).expect("a snapshot")
+    }
+
+    #[test]
+    fn all_stock_comes_to_its_items_whatever_the_order() {
+        // Every third item has no stock, the others have it at two places.
+        let with_stock = |number: &usize| number % 3 > 0;
+        let rows = |number: usize| [(number, row("main", number)), (number, row("south", 1))];
+        let at_main = || scattered().filter(with_stock).map(|number| (number, row("main", number)));
+        let at_south = || scattered().filter(with_stock).map(|number| (number, row("south", 1)));
+        let mut snapshots = [
+            snapshot_of(0..ITEMS, (0..ITEMS).filter(with_stock).flat_map(rows)),
+            snapshot_of((0..ITEMS).rev(), (0..ITEMS).filter(with_stock).flat_map(rows).rev()),
+            snapshot_of(scattered(), at_south().chain(at_main())),
+        ];
+        for snapshot in &snapshots {
+            assert_eq!(snapshot.position, Position(7));
+            assert_eq!(snapshot.skus.len(), ITEMS);
+            for (number, state) in snapshot.skus.iter().enumerate() {
+                assert_eq!(state.item.sku.as_str(), sku(number));
+                let expected =
+                    if number % 3 > 0 { vec![row("main", number), row("south", 1)] } else { Vec::new() };
+                assert_eq!(state.stock, expected, "{number}");
+            }
         }
+        let snapshot = &mut snapshots[2];
         let of_four = sku(4).parse().expect("a SKU");
         snapshot.correct_stock(&of_four, &row("south", 9)).expect("it is there");
         assert_eq!(snapshot.skus[4].stock, [row("main", 4), row("south", 9)]);
         let error = snapshot.correct_stock(&of_four, &row("north", 9)).expect_err("there is no such row");
         assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    }
+
+    #[test]
+    fn items_without_any_stock_are_in_their_order_too() {
+        let snapshot = snapshot_of((0..ITEMS).rev(), std::iter::empty());
+        assert!(snapshot.skus.is_sorted_by_key(|state| &state.item.sku), "they are not");
+        assert_eq!(snapshot.skus.len(), ITEMS);
     }
 
     #[test]
