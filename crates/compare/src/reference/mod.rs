@@ -5,6 +5,7 @@ pub mod batch_postgres;
 pub mod batch_sqlite;
 pub mod conditional;
 pub mod redis;
+pub mod sync;
 
 use std::time::Duration;
 
@@ -41,6 +42,17 @@ impl BareServer {
         duration: Duration,
     ) -> anyhow::Result<f64> {
         Load::orders(connections).run(bin, &self.target, duration).await?.requests_per_second()
+    }
+
+    /// The median answer to so many POSTs a second, in milliseconds.
+    pub async fn post_p50(
+        &self,
+        bin: &std::path::Path,
+        connections: usize,
+        rate: u64,
+        duration: Duration,
+    ) -> anyhow::Result<f64> {
+        Load::orders(connections).rate(rate).run(bin, &self.target, duration).await?.millis("orders", "p50")
     }
 
     /// GETs of an item answered in a second.
