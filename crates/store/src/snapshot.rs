@@ -1,5 +1,5 @@
 //! The whole state of the catalogue at one position, made of rows on a thread of its own while more of them are read:
-//! with a million items, reading their JSON takes as long as getting it from the database.
+//! with a million items, parsing their JSON takes longer than getting it from the database.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Result, StoreError};
 
-/// Rows that go to the maker together.
+/// Rows that go to the maker together, at most.
 const PIECE_ROWS: usize = 2_000;
+/// … and bytes of JSON, beyond which no other row comes along.
+const PIECE_BYTES: usize = 512 << 10;
 /// Pieces that wait for the maker; with more the reader waits.
 const PIECES_MAX: usize = 64;
 
@@ -20,6 +22,7 @@ const PIECES_MAX: usize = 64;
 pub struct Snapshot {
     pub position: Position,
     pub locations: Vec<Location>,
+    /// By SKU, the stock of each by location.
     pub skus: Vec<SkuState>,
 }
 
@@ -59,7 +62,8 @@ impl Piece {
 
     /// Itself, if it is worth sending; it is empty then.
     pub(crate) fn full(&mut self) -> Option<Self> {
-        (self.ends.len() + self.stock.len() >= PIECE_ROWS).then(|| std::mem::take(self))
+        let is_full = self.ends.len() + self.stock.len() >= PIECE_ROWS || self.items.len() >= PIECE_BYTES;
+        is_full.then(|| std::mem::take(self))
     }
 }
 
@@ -124,6 +128,7 @@ struct Maker {
 
 impl Maker {
     fn add(&mut self, piece: Piece) -> Result<()> {
+        debug_assert!(!self.sorted || piece.ends.is_empty(), "items come before stock");
         let mut start = 0;
         for end in piece.ends {
             let item: Item = serde_json::from_str(&piece.items[start..end])
@@ -145,7 +150,7 @@ impl Maker {
         }
     }
 
-    /// Nearly always that of the same item as the row before, or of the next one.
+    /// Mostly that of the same item as the row before, or of the next one.
     fn stock_of(&mut self, sku: &str) -> Result<&mut Vec<StockRow>> {
         self.sort();
         let is = |at: &usize| self.skus.get(*at).is_some_and(|(known, _)| known.as_str() == sku);
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn all_stock_comes_to_its_items_whatever_the_order() {
         // Every third item has no stock, the others have it at two places.
-        let with_stock = |number: &usize| number % 3 > 0;
+        let with_stock = |number: &usize| !number.is_multiple_of(3);
         let rows = |number: usize| [(number, row("main", number)), (number, row("south", 1))];
         let at_main = || scattered().filter(with_stock).map(|number| (number, row("main", number)));
         let at_south = || scattered().filter(with_stock).map(|number| (number, row("south", 1)));
@@ -245,7 +250,7 @@ mod tests {
             for (number, state) in snapshot.skus.iter().enumerate() {
                 assert_eq!(state.item.sku.as_str(), sku(number));
                 let expected =
-                    if number % 3 > 0 { vec![row("main", number), row("south", 1)] } else { Vec::new() };
+                    if with_stock(&number) { vec![row("main", number), row("south", 1)] } else { Vec::new() };
                 assert_eq!(state.stock, expected, "{number}");
             }
         }
@@ -255,6 +260,25 @@ mod tests {
         assert_eq!(snapshot.skus[4].stock, [row("main", 4), row("south", 9)]);
         let error = snapshot.correct_stock(&of_four, &row("north", 9)).expect_err("there is no such row");
         assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    }
+
+    #[test]
+    fn a_piece_is_bounded_in_rows_and_in_bytes() {
+        let mut piece = Piece::default();
+        let mut rows = 0;
+        while piece.full().is_none() {
+            piece.item("{}");
+            rows += 1;
+        }
+        assert_eq!(rows, PIECE_ROWS);
+        let large = " ".repeat(PIECE_BYTES / 3);
+        piece.item(&large);
+        piece.item(&large);
+        assert!(piece.full().is_none(), "it has room");
+        piece.item(&large);
+        piece.item("{}");
+        assert_eq!(piece.full().map(|full| full.ends.len()), Some(4));
+        assert!(piece.full().is_none(), "it begins anew");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An order of one at light load: what a single buyer waits. Beside it what nobody can do without: an answer over HTTP, and
-//! the disk, once for the database and, over a broker, once for its queue.
+//! the disk, once for the database and, over a broker, once for its queue. It is a sum of medians, and over the broker a rough
+//! one: 12 KB is what SQLite writes for an order.
 
 use crate::load::Load;
 use crate::reference::sync;

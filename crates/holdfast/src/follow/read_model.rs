@@ -225,7 +225,7 @@ impl ReadModel {
     }
 
     fn shard_number(&self, sku: &Sku) -> usize {
-        // The map itself uses other bits of another hash.
+        // The maps hash with seeds of their own.
         usize::try_from(self.hasher.hash_one(sku) % SHARDS as u64).expect("a shard's number is small")
     }
 
