@@ -128,6 +128,11 @@ impl Measured {
         self.0.pointer("/latency/refusing/count").and_then(Value::as_u64).unwrap_or(0)
     }
 
+    /// Requests that were due and that no connection was free for until the end.
+    pub fn unsent(&self) -> anyhow::Result<f64> {
+        self.number("/unsent")
+    }
+
     /// Answers other than the good ones, by status and code.
     pub fn codes(&self) -> String {
         let codes = self.0["codes"].as_object().into_iter().flatten();

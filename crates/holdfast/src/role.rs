@@ -22,6 +22,7 @@ use crate::follow::rest::Rest;
 use crate::follow::stats::{self, Stats};
 use crate::follow::{follower, movements, relay};
 use crate::gateway::dispatcher::{Dispatcher, Publishers};
+use crate::gateway::item_texts::ItemTexts;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{self, AppState, Gateway, auth, imports, limits, server};
 use crate::instance::{Instance, keep_beating};
@@ -151,6 +152,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
                     settings: settings.gateway.clone(),
                     dispatcher: Dispatcher::new(publishers.clone(), database.clone()),
                     model: model.clone(),
+                    item_texts: ItemTexts::default(),
                     database: database.clone(),
                     auth: auth::Auth::new(database.accounts.clone()),
                     limits: limits::Limits::new(),
@@ -187,6 +189,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             Role::Orders => {
                 let orders = worker(CommandQueue::Orders, Role::Orders);
                 tasks.work_apart("orders", orders.run(tasks.draining()))?;
+                tasks.work("warm-up", worker::warm_up(database.store.clone(), tasks.draining()));
                 tasks.work("sweep", worker::sweep(database.clone(), decided.clone(), tasks.draining()));
             }
             Role::Items => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_bus::{Consumer, Delivery, NotTaken, Undecided};
 use holdfast_domain::{Command, CommandQueue, Outcome, Rejection};
-use holdfast_store::{Committed, Database, Executed, Reads, Store, StoreError, plan};
+use holdfast_store::{Committed, Database, Executed, Reads, Store, StoreError, WarmUp, plan};
 use tokio::sync::{broadcast, watch};
 
 use crate::answers::{Answers, Decided, announce, settle};
@@ -47,6 +47,10 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_OUTCOMES_MAX: usize = 2_000;
 /// How often due holds are looked for on SKUs that nobody orders.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// How long putting items at hand rests at least, and how many times as long as it worked.
+const WARM_REST_MIN: Duration = Duration::from_secs(1);
+const WARM_REST_TIMES: u32 = 20;
 
 pub struct Worker {
     pub queue: CommandQueue,
@@ -430,6 +434,30 @@ impl Desk {
                     tokio::time::sleep(RETRY_WAIT * tries).await;
                 }
             }
+        }
+    }
+}
+
+/// Puts items at hand before they are ordered: half of the time as long as there are more, and again, where that was for
+/// nothing because somebody else wrote, after a rest that is long beside it.
+pub async fn warm_up(store: Arc<dyn Store>, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut worked = Duration::ZERO;
+    loop {
+        let started = Instant::now();
+        let said = store.warm_up(clock::now()).await;
+        worked += started.elapsed();
+        let pause = match said {
+            Ok(WarmUp::More) => started.elapsed(),
+            Ok(WarmUp::Rest) => WARM_REST_MIN.max(std::mem::take(&mut worked) * WARM_REST_TIMES),
+            Ok(WarmUp::Needless) => Duration::MAX,
+            Err(error) => {
+                tracing::debug!(%error, "items cannot be put at hand now");
+                WARM_REST_MIN.max(std::mem::take(&mut worked) * WARM_REST_TIMES)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = told(&mut drain) => return Ok(()),
         }
     }
 }

@@ -314,8 +314,24 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Puts some items at hand before anybody orders them, and says whether to go on. A hint, without which everything works.
+    async fn warm_up(&self, _clock: Timestamp) -> Result<WarmUp> {
+        Ok(WarmUp::Needless)
+    }
+
     /// Waits for what is under way and closes; later calls fail.
     async fn close(&self);
+}
+
+/// What [`Store::warm_up`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarmUp {
+    /// There is more to put at hand.
+    More,
+    /// All is at hand, or cannot be now: look again later.
+    Rest,
+    /// This database has everything at hand in another way.
+    Needless,
 }
 
 /// Items and stock as this process knows them from following the log.

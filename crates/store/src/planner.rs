@@ -240,12 +240,12 @@ impl<F: Form> Planner<F> {
         missing.into_iter().cloned().collect()
     }
 
-    /// Puts what was missing at hand, if it was read at a state that was passed on the way to what is known.
-    pub(crate) fn add(&mut self, found: Found) {
+    /// Puts what was missing at hand, if it was read at a state that was passed on the way to what is known; says whether it was.
+    pub(crate) fn add(&mut self, found: Found) -> bool {
         let Some(known) = self.known.as_mut().filter(|known| known.passed.contains(&found.stamp)) else {
-            return;
+            return false;
         };
-        let Known { kept: Some(kept), recent, planned, .. } = known else { return };
+        let Known { kept: Some(kept), recent, planned, .. } = known else { return false };
         // In the table by now, but perhaps not yet when it was read.
         let since = planned.iter().skip_while(|planned| planned.from.stamp != found.stamp);
         let written: HashMap<&Place, &StockRow> =
@@ -264,6 +264,17 @@ impl<F: Form> Planner<F> {
             }
             kept.ledger.put_sku(sku, state);
         }
+        true
+    }
+
+    /// Nothing is known yet.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.known.is_none()
+    }
+
+    /// How much is at hand, as [`Ledger::size`] counts, if there is a ledger to add to.
+    pub(crate) fn at_hand(&self) -> Option<usize> {
+        Some(self.known.as_ref()?.kept.as_ref()?.ledger.size())
     }
 
     /// Puts items at hand as an image has them that is true of all that is not. It may be further than what is known, if

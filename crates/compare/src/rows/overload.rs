@@ -36,7 +36,8 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         let (measured, grown) = overload(table, stand, rate, duration).await?;
         goodput.push(measured.orders_per_second()?);
         growth.push(grown);
-        notes.push(format!("{} refused ({})", measured.refused(), measured.codes()));
+        let (refused, codes, unsent) = (measured.refused(), measured.codes(), measured.unsent()?);
+        notes.push(format!("{refused} refused ({codes}), {unsent:.0} due and never sent"));
         if measured.refused() > 0 {
             refusal.push(measured.millis("refusing", "p99")?);
         }

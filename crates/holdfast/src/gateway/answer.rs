@@ -33,10 +33,16 @@ pub fn with_position(status: StatusCode, position: Position, body: &impl Seriali
         tracing::error!(%error, "an answer cannot be written as JSON");
         return Problem::internal().into_response();
     }
+    let mut response = json_answer(status, bytes);
+    response.headers_mut().insert(POSITION, position_value(position));
+    response
+}
+
+/// An answer with JSON that is written already, and with room for more headers.
+pub fn json_answer(status: StatusCode, json: Vec<u8>) -> Response {
     let mut headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(POSITION, position_value(position));
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

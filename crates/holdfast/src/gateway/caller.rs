@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::metrics::RouteTimes;
 use super::problem::Problem;
+use super::server::Connection;
 use super::{AppState, auth};
 
 /// Who may use a route.
@@ -99,16 +100,16 @@ impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Gated<H> {
 
     fn call(self, mut request: Request, state: AppState) -> Self::Future {
         Box::pin(async move {
-            let mut response = match identify(&state, self.access, request.method(), request.headers()).await
-            {
+            if let Some(connection) = Connection::of(request.extensions()) {
+                connection.found(&self.times);
+            }
+            match identify(&state, self.access, request.method(), request.headers()).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     self.handler.call(request, state).await
                 }
                 Err(problem) => problem.into_response(),
-            };
-            response.extensions_mut().insert(self.times);
-            response
+            }
         })
     }
 }

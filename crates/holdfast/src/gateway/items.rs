@@ -10,7 +10,7 @@ use holdfast_domain::{Answer as Decided, CommandBody, Item, Outcome, Quantity, S
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::with_position;
+use super::answer::{json_answer, with_position};
 use super::caller::{Access, Caller};
 use super::openapi::operation::Operation;
 use super::openapi::shapes::{about, boolean, count, one_of, text};
@@ -106,7 +106,7 @@ pub(super) struct ItemBody<'a> {
 }
 
 impl<'a> ItemBody<'a> {
-    fn new(item: &'a Item, available: i64) -> Self {
+    pub(super) fn new(item: &'a Item, available: i64) -> Self {
         Self {
             sku: &item.sku,
             brand: &item.brand,
@@ -132,7 +132,7 @@ impl<'a> From<&'a ItemView> for ItemBody<'a> {
 
 /// The `ETag` of a version.
 pub(super) fn etag(version: u64) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{version}\"")).expect("digits in quotes are a header value")
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes are a header value")
 }
 
 // Reading.
@@ -141,12 +141,10 @@ pub(super) fn etag(version: u64) -> HeaderValue {
 async fn one(State(state): State<AppState>, _at_least: AtLeast, Path(sku): Path<String>) -> Answer {
     let sku: Sku = path_value(&sku, "item")?;
     let view = state.model.item(&sku).ok_or_else(|| Problem::not_found("item"))?;
-    let body = serde_json::to_vec(&ItemBody::from(&view)).expect("an item is plain data");
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::ETAG, etag(view.item.version)),
-    ];
-    Ok((headers, body).into_response())
+    let body = state.item_texts.write(&view).expect("an item is plain data");
+    let mut response = json_answer(StatusCode::OK, body);
+    response.headers_mut().insert(header::ETAG, etag(view.item.version));
+    Ok(response)
 }
 
 #[derive(Deserialize)]

@@ -224,7 +224,7 @@ impl FromRequestParts<AppState> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<Connection>().map(|connection| connection.peer.ip());
+        let peer = Connection::of(&parts.extensions).map(|connection| connection.peer.ip());
         Ok(Self::of(peer, &parts.headers, &state.settings.trusted_proxies))
     }
 }

@@ -15,6 +15,7 @@ pub mod events;
 pub mod health;
 pub mod holds;
 pub mod imports;
+pub mod item_texts;
 pub mod items;
 pub mod limits;
 pub mod locations;
@@ -35,10 +36,9 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::middleware::map_response_with_state;
-use axum::response::Response;
+use axum::middleware::map_request_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use holdfast_bus::amqp::DeadLetters;
 use holdfast_store::Database;
@@ -53,13 +53,14 @@ use dispatcher::Dispatcher;
 use metrics::RouteTimes;
 pub use metrics::observability;
 use openapi::operation::Operation;
-use server::Front;
+use server::{Connection, Front};
 
 /// What handlers reach: each of these is one room, and none holds request state.
 pub struct Gateway {
     pub settings: GatewaySettings,
     pub dispatcher: Dispatcher,
     pub model: Arc<ReadModel>,
+    pub item_texts: item_texts::ItemTexts,
     pub database: Database,
     pub auth: auth::Auth,
     pub limits: limits::Limits,
@@ -116,7 +117,7 @@ impl Routes {
     pub fn file(mut self, path: &str, methods: MethodRouter<AppState>) -> Self {
         self.undescribed.push(path.to_owned());
         let methods = match &self.state {
-            Some(state) => methods.route_layer(map_response_with_state(state.metrics.route(path), timed)),
+            Some(state) => methods.route_layer(map_request_with_state(state.metrics.route(path), timed)),
             None => methods,
         };
         self.router = self.router.route(path, methods);
@@ -138,9 +139,11 @@ impl Routes {
 }
 
 /// Tells the front which route answered.
-async fn timed(State(times): State<Arc<RouteTimes>>, mut response: Response) -> Response {
-    response.extensions_mut().insert(times);
-    response
+async fn timed(State(times): State<Arc<RouteTimes>>, request: Request) -> Request {
+    if let Some(connection) = Connection::of(request.extensions()) {
+        connection.found(&times);
+    }
+    request
 }
 
 /// The whole API and the pages.

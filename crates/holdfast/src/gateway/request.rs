@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_domain::command::{Command, CommandBody};
@@ -252,7 +252,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Write {
             .flat_map(|value| value.split(','))
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
         let if_match = parts.headers.get("if-match").map(IfMatch::read);
-        let connection = parts.extensions.get::<Connection>();
+        let connection = Connection::of(&parts.extensions);
         let alarm = connection.map_or_else(Alarm::new, |connection| connection.alarm.clone());
         Ok(Write { key, respond_async, if_match, alarm })
     }
@@ -265,6 +265,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Write {
         <Write as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
     }
 }
+
+const AT_LEAST: HeaderName = HeaderName::from_static("holdfast-at-least");
 
 /// `Holdfast-At-Least`, waited for: a handler that takes this sees at least that position in the read model.
 #[derive(Debug, Clone, Copy)]
@@ -292,7 +294,7 @@ impl FromRequestParts<AppState> for AtLeast {
 
 /// The position that a read asks for.
 pub fn at_least(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
-    let Some(value) = headers.get("holdfast-at-least") else { return Ok(None) };
+    let Some(value) = headers.get(AT_LEAST) else { return Ok(None) };
     let position = value.to_str().unwrap_or_default().trim().parse();
     position.map(Some).map_err(|error: holdfast_domain::ValueError| {
         Problem::invalid("Holdfast-At-Least", error.to_string())

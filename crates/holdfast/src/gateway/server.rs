@@ -3,13 +3,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -61,11 +61,32 @@ pub struct Front {
     metrics: Arc<Metrics>,
 }
 
-/// What the requests of a connection have in common; it goes with each of them.
-#[derive(Debug, Clone)]
+/// What the requests of a connection have in common; it goes with each of them. They come one after the other.
 pub struct Connection {
     pub peer: SocketAddr,
     pub alarm: Arc<Alarm>,
+    /// The route of the request that is worked on, once it is known.
+    route: Mutex<Option<Arc<RouteTimes>>>,
+}
+
+impl Connection {
+    fn new(peer: SocketAddr, alarm: Arc<Alarm>) -> Arc<Self> {
+        Arc::new(Self { peer, alarm, route: Mutex::default() })
+    }
+
+    /// The one that a request came over; none where no server stands in front.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get::<Arc<Self>>().map(Arc::as_ref)
+    }
+
+    /// Says which route answers. On the way there and not with the answer: what times out or panics is its route's too.
+    pub fn found(&self, route: &Arc<RouteTimes>) {
+        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = Some(route.clone());
+    }
+
+    fn take_route(&self) -> Option<Arc<RouteTimes>> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Only the CSV of an import is read as it comes; its route bounds each record instead.
@@ -103,8 +124,9 @@ impl Front {
         Self { router, places: Semaphore::new(REQUESTS_MAX), metrics }
     }
 
-    async fn answer(&self, request: Request, alarm: &Alarm) -> Response {
+    async fn answer(&self, mut request: Request, connection: &Arc<Connection>) -> Response {
         let started = Instant::now();
+        request.extensions_mut().insert(connection.clone());
         let method = request.method().clone();
         let mut response = match refused(&request, &self.places) {
             Some(problem) => {
@@ -116,14 +138,14 @@ impl Front {
             }
             None => {
                 let _place = self.places.try_acquire();
-                answered(request, &self.router, alarm).await
+                answered(request, &self.router, &connection.alarm).await
             }
         };
         if is_bare_error(&response) {
             response = described(response.status()).into_response();
         }
         let (status, took) = (response.status(), started.elapsed());
-        match response.extensions_mut().remove::<Arc<RouteTimes>>() {
+        match connection.take_route() {
             Some(route) => route.add(&method, status, took),
             None => self.metrics.no_route().add(&method, status, took),
         }
@@ -205,13 +227,10 @@ pub async fn serve(
         let front = front.clone();
         let alarm = Alarm::new();
         builder.timer(HeadTimer(alarm.clone()));
+        let connection = Connection::new(peer, alarm);
         let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (front, alarm) = (front.clone(), alarm.clone());
-            async move {
-                let mut request = request.map(axum::body::Body::new);
-                request.extensions_mut().insert(Connection { peer, alarm: alarm.clone() });
-                Ok::<_, Infallible>(front.answer(request, &alarm).await)
-            }
+            let (front, connection) = (front.clone(), connection.clone());
+            async move { Ok::<_, Infallible>(front.answer(request.map(Body::new), &connection).await) }
         });
         let connection = open.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
@@ -249,7 +268,7 @@ mod tests {
     async fn ask(front: &Front, method: &str, path: &str, length: usize) -> Response {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length);
         let request = request.body(Body::empty()).expect("a request");
-        front.answer(request, &Alarm::new()).await
+        front.answer(request, &Connection::new(([127, 0, 0, 1], 0).into(), Alarm::new())).await
     }
 
     fn is_problem(response: &Response) -> bool {

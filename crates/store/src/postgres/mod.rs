@@ -19,6 +19,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod warm;
 mod write;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use tokio::sync::Mutex;
 use crate::Result;
 use pool::Pool;
 use target::{Target, Wanted};
+use warm::Warmth;
 use write::{Lane, Planner, Writer};
 
 pub use schema::VERSION as SCHEMA_VERSION;
@@ -46,6 +48,7 @@ pub(crate) async fn check_version(url: &str) -> Result<()> {
 /// An opened PostgreSQL database.
 pub struct Postgres {
     lane: Lane,
+    warmth: Mutex<Warmth>,
     pool: Arc<Pool>,
     /// The same as `pool` without a read database.
     reads: Arc<Pool>,
@@ -68,6 +71,7 @@ impl Postgres {
         };
         let writer = Arc::new(Mutex::new(Writer::new(target, connection)));
         let planner = Arc::new(Mutex::new(Planner::new(CACHED_MAX)));
-        Ok(Self { lane: Lane { planner, writer, pool: Arc::clone(&pool) }, pool, reads })
+        let lane = Lane { planner, writer, pool: Arc::clone(&pool) };
+        Ok(Self { lane, warmth: Mutex::default(), pool, reads })
     }
 }

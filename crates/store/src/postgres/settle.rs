@@ -14,7 +14,7 @@ use super::write::{BEGIN_REPEATABLE, NEXT_DUE, Writer, begin_at_head, transactio
 use super::{CACHED_MAX_FOR_ORDERS, Postgres};
 use crate::columns::{ends, movement_kind, numbered};
 use crate::recent::Step;
-use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, plan};
+use crate::{Executed, Head, LogBatch, OUTCOME_HOURS, Pending, Result, Store, StoreError, WarmUp, plan};
 
 /// The cursor of the movements projection.
 pub(super) const MOVEMENTS_CURSOR: &str = "movements";
@@ -115,6 +115,10 @@ impl Store for Postgres {
     async fn make_room(&self) -> Result<()> {
         self.lane.planner.lock().await.cached_max = CACHED_MAX_FOR_ORDERS;
         Ok(())
+    }
+
+    async fn warm_up(&self, clock: Timestamp) -> Result<WarmUp> {
+        self.lane.warm_up(clock, &mut *self.warmth.lock().await).await
     }
 
     async fn close(&self) {

@@ -50,9 +50,9 @@ pub(super) const BEGIN_REPEATABLE: &str =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off";
 
 /// One view for all of it, the head included.
-const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-const STATE: &str = "SELECT position, decided_at, hash, stamp FROM log_head WHERE id = 1";
+pub(super) const STATE: &str = "SELECT position, decided_at, hash, stamp FROM log_head WHERE id = 1";
 const LOCK_HEAD: &str = "SELECT position, decided_at, hash, stamp FROM log_head WHERE id = 1 FOR UPDATE";
 pub(super) const OUTCOMES: &str =
     "SELECT key, command, actor, fingerprint, outcome FROM outcomes WHERE key = ANY($1)";
@@ -63,13 +63,13 @@ const DUE: &str = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND
 pub(super) const NEXT_DUE: &str =
     "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
 const PENDING: &str = "SELECT id FROM pending WHERE id = ANY($1)";
-const HIGHEST_IDS: &str = "SELECT (SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT 1), \
+pub(super) const HIGHEST_IDS: &str = "SELECT (SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT 1), \
                            (SELECT id FROM holds WHERE id < $1 ORDER BY id DESC LIMIT 1), \
                            (SELECT key FROM outcomes WHERE key < $1 ORDER BY key DESC LIMIT 1)";
 const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
 const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
                      reorder_point FROM stock WHERE sku = ANY($1) ORDER BY sku, location";
-const LOCATIONS: &str = "SELECT body FROM locations";
+pub(super) const LOCATIONS: &str = "SELECT body FROM locations";
 pub(super) const RECENT: &str = "SELECT last_position, changed FROM stock_recent ORDER BY last_position";
 
 /// Rounds are shorter than SQLite's: another writer takes over what is recent while the orders wait.
@@ -231,7 +231,9 @@ impl Lane {
         }
         let found = self.pool.run(|connection| async move { find(&connection, missing).await });
         match within(LOOK_UP_WAIT_MAX, found).await {
-            Ok(found) => planner.add(found),
+            Ok(found) => {
+                planner.add(found);
+            }
             Err(error) => tracing::debug!(%error, "items could not be looked up ahead"),
         }
     }
@@ -394,7 +396,7 @@ fn put_claims(
 }
 
 /// From the answer to [`HIGHEST_IDS`] at `clock`.
-fn known_ids(clock: Timestamp, highest: &[Row]) -> Result<KnownIds> {
+pub(super) fn known_ids(clock: Timestamp, highest: &[Row]) -> Result<KnownIds> {
     let highest: Vec<Option<Uuid>> = match highest.first() {
         Some(row) => (0..3).map(|column| get(row, column)).collect::<Result<_>>()?,
         None => Vec::new(),
@@ -444,14 +446,19 @@ fn put_skus(
             ledger.put_sku(state.item.sku.clone(), Some(state));
         }
     }
-    for row in answers.next().into_iter().flatten() {
-        ledger.put_location(from_json("a location", &row, 0)?);
+    put_locations(ledger, &answers.next().unwrap_or_default())
+}
+
+/// From the answer to [`LOCATIONS`].
+pub(super) fn put_locations(ledger: &mut Ledger, rows: &[Row]) -> Result<()> {
+    for row in rows {
+        ledger.put_location(from_json("a location", row, 0)?);
     }
     Ok(())
 }
 
 /// From the answers to [`ITEMS`] and [`STOCK`].
-fn skus_of(answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<Vec<SkuState>> {
+pub(super) fn skus_of(answers: &mut impl Iterator<Item = Vec<Row>>) -> Result<Vec<SkuState>> {
     let items = answers.next().expect("the items were asked for");
     let stock = answers.next().expect("the stock was asked for");
     let mut rows: HashMap<&str, Vec<StockRow>> = HashMap::new();

@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use holdfast_testbed as testbed;
 
 use super::Postgres;
-use crate::Database;
-use crate::contract::Lab;
+use super::connection::{ask, get};
 use crate::contract::planning::{Planning, PlanningLab};
 use crate::contract::settling::check_upgrade;
+use crate::contract::{Lab, at};
+use crate::{Database, Store};
 
 /// A database of its own on the server that these tests share. Without PostgreSQL they fail, and say how to install it.
 struct Server {
@@ -71,8 +72,10 @@ impl Planning for Postgres {
         self.lane.planner.lock().await.cached_max = items;
     }
 
-    /// It looks up what it needs.
-    async fn look_around(&self, _database: &Database) {}
+    /// What it has not at hand by then it looks up.
+    async fn look_around(&self, _database: &Database) {
+        self.warm_up(at(1)).await.expect("items are read");
+    }
 }
 
 /// A database with its inside in reach.
@@ -89,6 +92,19 @@ async fn inside(url: &str) -> (Arc<Postgres>, Database) {
 }
 
 crate::contract_tests!(Server::new().await);
+
+#[tokio::test]
+async fn an_answered_order_is_on_the_disk_whatever_the_database_is_set_to() {
+    let server = Server::new().await;
+    for (set, found) in [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")] {
+        let setting = format!("ALTER DATABASE {} SET synchronous_commit = {set}", server.name());
+        server.sql(&setting).await.expect("it is set");
+        let (postgres, _database) = inside(&server.url).await;
+        let writing = postgres.lane.writer.lock().await.take().await.expect("it is connected");
+        let shown = writing.row(ask!("SHOW synchronous_commit")).await.expect("it is shown");
+        assert_eq!(get::<&str>(&shown, 0).expect("a word"), found, "where the database says {set}");
+    }
+}
 
 #[tokio::test]
 async fn a_database_of_the_first_version_is_brought_to_this_one() {
