@@ -3,7 +3,7 @@
 //! makes it so.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use foldhash::{HashMap, HashSet};
 use uuid::Uuid;
@@ -131,6 +131,7 @@ pub struct Ledger {
     holds: HashMap<Uuid, Option<Arc<Hold>>>,
     locations: BTreeMap<LocationCode, Location>,
     touched: Touched,
+    life: Arc<()>,
 }
 
 impl Ledger {
@@ -179,6 +180,11 @@ impl Ledger {
         self.orders.clear();
         self.holds.clear();
         self.touched = Touched::default();
+    }
+
+    /// Tells this ledger from every other one, also from those that come after it is gone.
+    pub fn life(&self) -> Weak<()> {
+        Arc::downgrade(&self.life)
     }
 
     /// How much is at hand, in items with few rows of stock; each of them takes about 0.65 KB.

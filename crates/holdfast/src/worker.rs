@@ -438,21 +438,23 @@ impl Desk {
     }
 }
 
-/// Puts items at hand before they are ordered: half of the time as long as there are more, and again, where that was for
-/// nothing because somebody else wrote, after a rest that is long beside it.
+/// Puts items at hand before they are ordered: half of the time as long as there are more, and again, where all was for
+/// nothing because somebody else wrote, after a rest that is long beside what it took.
 pub async fn warm_up(store: Arc<dyn Store>, mut drain: watch::Receiver<bool>) -> anyhow::Result<()> {
     let mut worked = Duration::ZERO;
     loop {
         let started = Instant::now();
-        let said = store.warm_up(clock::now()).await;
-        worked += started.elapsed();
+        let said = store.warm_up().await;
+        let took = started.elapsed();
+        worked += took;
         let pause = match said {
-            Ok(WarmUp::More) => started.elapsed(),
-            Ok(WarmUp::Rest) => WARM_REST_MIN.max(std::mem::take(&mut worked) * WARM_REST_TIMES),
+            Ok(WarmUp::More) => took,
+            Ok(WarmUp::Rest) => warm_rest(took),
+            Ok(WarmUp::Anew) => warm_rest(std::mem::take(&mut worked)),
             Ok(WarmUp::Needless) => Duration::MAX,
             Err(error) => {
                 tracing::debug!(%error, "items cannot be put at hand now");
-                WARM_REST_MIN.max(std::mem::take(&mut worked) * WARM_REST_TIMES)
+                warm_rest(took)
             }
         };
         tokio::select! {
@@ -460,6 +462,10 @@ pub async fn warm_up(store: Arc<dyn Store>, mut drain: watch::Receiver<bool>) ->
             () = told(&mut drain) => return Ok(()),
         }
     }
+}
+
+fn warm_rest(worked: Duration) -> Duration {
+    WARM_REST_MIN.max(worked * WARM_REST_TIMES)
 }
 
 /// Ends holds that are due on SKUs which nobody touches: within half a second of their time.

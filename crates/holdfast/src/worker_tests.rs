@@ -180,3 +180,14 @@ async fn a_full_batch_is_planned_behind_one_that_waits_for_its_turn() {
     drop(publisher);
     running.await.expect("no panic").expect("it ends");
 }
+
+#[tokio::test]
+async fn putting_items_at_hand_ends_when_it_is_told_to_where_there_is_nothing_to_do_too() {
+    let shop = Shop::open().await;
+    let (drain, draining) = watch::channel(false);
+    let warming = tokio::spawn(warm_up(shop.database.store.clone(), draining));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!warming.is_finished(), "a task that ends by itself ends its process");
+    drain.send_replace(true);
+    tokio::time::timeout(PATIENCE, warming).await.expect("it ends").expect("no panic").expect("well");
+}

@@ -314,8 +314,8 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
-    /// Puts some items at hand before anybody orders them, and says whether to go on. A hint, without which everything works.
-    async fn warm_up(&self, _clock: Timestamp) -> Result<WarmUp> {
+    /// Puts some items at hand before anybody orders them, and says how to go on. A hint, without which everything works.
+    async fn warm_up(&self) -> Result<WarmUp> {
         Ok(WarmUp::Needless)
     }
 
@@ -328,8 +328,10 @@ pub trait Store: Send + Sync {
 pub enum WarmUp {
     /// There is more to put at hand.
     More,
-    /// All is at hand, or cannot be now: look again later.
+    /// All is at hand, nothing can be yet, or what was read did not count: look again later.
     Rest,
+    /// Memory has begun anew: all of it was for nothing.
+    Anew,
     /// This database has everything at hand in another way.
     Needless,
 }

@@ -16,7 +16,7 @@
 //! read again where somebody else has written, or nobody knows whether a batch was.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use holdfast_domain::{Command, CommandBody, HoldStatus, Ledger, Sku, SkuState, StockRow, Timestamp};
@@ -33,6 +33,9 @@ const CAREFUL_BATCHES: u32 = 8;
 /// Heads that are remembered as passed. What is looked up is read at the last one written or, while a batch is on its way,
 /// the one before.
 const PASSED_MAX: usize = 8;
+
+/// So many items are given back sooner than a thread is started for them.
+const LET_GO_HERE_MAX: usize = 1_000;
 
 /// The tables as one transaction left them.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,6 +141,7 @@ impl Known {
     /// What is true for a batch that begins with the tables in `state`.
     pub(crate) fn at(self, state: &State, now: Timestamp) -> Base {
         if self.state != *state {
+            let_go(self.kept);
             return Base::default();
         }
         Base {
@@ -149,10 +153,7 @@ impl Known {
 
     /// Begins anew with the next batch if more is at hand than this; what is recent is still known then.
     fn forget_beyond(&mut self, cached_max: usize) {
-        if let Some(kept) = self.kept.take_if(|kept| kept.ledger.size() > cached_max) {
-            // A million items are not given back in a moment. Where there is no thread for it, it happens here.
-            drop(thread::Builder::new().name("forget".to_owned()).spawn(move || drop(kept)));
-        }
+        let_go(self.kept.take_if(|kept| kept.ledger.size() > cached_max));
     }
 
     /// What is still known when the batch that begins at `from`, and those planned after it, will not be written. What does
@@ -161,6 +162,7 @@ impl Known {
         if !self.planned.iter().any(|planned| planned.from.stamp == from) {
             return self;
         }
+        let_go(self.kept.take());
         while let Some(Planned { from: began, undo }) = self.planned.pop_back() {
             self.recent.undo(undo);
             if began.stamp == from {
@@ -188,6 +190,14 @@ impl Known {
             && !self.ids.is_old(now)
             && self.quiet_until.is_none_or(|due| now < due)
             && commands.iter().all(|command| matches!(command.body, CommandBody::PlaceOrder(_)))
+    }
+}
+
+/// Gives back what is true no longer, while others wait: a million items are not given back in a moment. Where there is no
+/// thread for it, it happens here.
+fn let_go(kept: Option<Kept>) {
+    if kept.as_ref().is_some_and(|kept| kept.ledger.size() > LET_GO_HERE_MAX) {
+        drop(thread::Builder::new().name("forget".to_owned()).spawn(move || drop(kept)));
     }
 }
 
@@ -267,14 +277,10 @@ impl<F: Form> Planner<F> {
         true
     }
 
-    /// Nothing is known yet.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.known.is_none()
-    }
-
-    /// How much is at hand, as [`Ledger::size`] counts, if there is a ledger to add to.
-    pub(crate) fn at_hand(&self) -> Option<usize> {
-        Some(self.known.as_ref()?.kept.as_ref()?.ledger.size())
+    /// The ledger that items can be put into, and how much is at hand in it, as [`Ledger::size`] counts.
+    pub(crate) fn at_hand(&self) -> Option<(Weak<()>, usize)> {
+        let ledger = &self.known.as_ref()?.kept.as_ref()?.ledger;
+        Some((ledger.life(), ledger.size()))
     }
 
     /// Puts items at hand as an image has them that is true of all that is not. It may be further than what is known, if

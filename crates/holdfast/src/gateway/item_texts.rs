@@ -52,7 +52,9 @@ impl ItemTexts {
             return serde_json::to_vec(&ItemBody::from(view));
         };
         let written = text.with(view);
-        *place.write().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        if text.len() <= TEXT_BYTES_MAX {
+            *place.write().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
         written
     }
 }
@@ -64,19 +66,23 @@ fn place_of(item: &Arc<Item>) -> usize {
 }
 
 impl ItemText {
-    /// `None`: it is too long to be kept.
+    /// `None` if it cannot be taken apart.
     fn new(item: &Arc<Item>) -> serde_json::Result<Option<Self>> {
         let text = serde_json::to_string(&ItemBody::new(item, NOWHERE))?;
-        let parted = text.split_once(PARTING).filter(|_| text.len() <= TEXT_BYTES_MAX);
-        Ok(parted.map(|(before, after)| Self {
+        Ok(text.split_once(PARTING).map(|(before, after)| Self {
             item: item.clone(),
             before: before.into(),
             after: after.into(),
         }))
     }
 
+    /// Bytes.
+    fn len(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
     fn with(&self, view: &ItemView) -> serde_json::Result<Vec<u8>> {
-        let mut body = Vec::with_capacity(self.before.len() + self.after.len() + BETWEEN);
+        let mut body = Vec::with_capacity(self.len() + BETWEEN);
         body.extend_from_slice(self.before.as_bytes());
         view.available.serialize(&mut serde_json::Serializer::new(&mut body))?;
         write!(body, ",\"in_stock\":{}", view.in_stock()).map_err(serde_json::Error::io)?;

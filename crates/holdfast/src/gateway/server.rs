@@ -268,7 +268,11 @@ mod tests {
     async fn ask(front: &Front, method: &str, path: &str, length: usize) -> Response {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length);
         let request = request.body(Body::empty()).expect("a request");
-        front.answer(request, &Connection::new(([127, 0, 0, 1], 0).into(), Alarm::new())).await
+        front.answer(request, &connection()).await
+    }
+
+    fn connection() -> Arc<Connection> {
+        Connection::new(([127, 0, 0, 1], 0).into(), Alarm::new())
     }
 
     fn is_problem(response: &Response) -> bool {
@@ -295,6 +299,31 @@ mod tests {
         assert_eq!(response.status(), 413);
         assert!(is_problem(&response));
         assert_eq!(ask(&front, "POST", "/v1/imports", BODY_BYTES_MAX + 1).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_request_counts_under_its_own_route_and_not_under_that_of_the_one_before() {
+        let metrics = Arc::new(Metrics::new());
+        let times = metrics.route("/known");
+        let known = async move |request: Request| {
+            Connection::of(request.extensions()).expect("it came over one").found(&times);
+            assert_ne!(request.uri().query(), Some("panic"), "on purpose");
+        };
+        let router = Router::new().route("/known", get(known));
+        let front = Front::new(router, metrics.clone());
+        let connection = connection();
+        for path in ["/known", "/known?panic", "/nothing", "/known"] {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            front.answer(request, &connection).await;
+        }
+        let text = metrics.text();
+        for line in [
+            "holdfast_http_requests_total{method=\"GET\",route=\"/known\",status=\"200\"} 2",
+            "holdfast_http_requests_total{method=\"GET\",route=\"/known\",status=\"500\"} 1",
+            "holdfast_http_requests_total{method=\"GET\",route=\"other\",status=\"404\"} 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+        }
     }
 
     #[tokio::test]

@@ -117,8 +117,8 @@ impl Store for Postgres {
         Ok(())
     }
 
-    async fn warm_up(&self, clock: Timestamp) -> Result<WarmUp> {
-        self.lane.warm_up(clock, &mut *self.warmth.lock().await).await
+    async fn warm_up(&self) -> Result<WarmUp> {
+        self.lane.warm_up(&mut *self.warmth.lock().await).await
     }
 
     async fn close(&self) {

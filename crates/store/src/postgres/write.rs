@@ -63,13 +63,13 @@ const DUE: &str = "SELECT body, fingerprint FROM holds WHERE status = 'held' AND
 pub(super) const NEXT_DUE: &str =
     "SELECT expires_at FROM holds WHERE status = 'held' ORDER BY expires_at LIMIT 1";
 const PENDING: &str = "SELECT id FROM pending WHERE id = ANY($1)";
-pub(super) const HIGHEST_IDS: &str = "SELECT (SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT 1), \
+const HIGHEST_IDS: &str = "SELECT (SELECT id FROM orders WHERE id < $1 ORDER BY id DESC LIMIT 1), \
                            (SELECT id FROM holds WHERE id < $1 ORDER BY id DESC LIMIT 1), \
                            (SELECT key FROM outcomes WHERE key < $1 ORDER BY key DESC LIMIT 1)";
 const ITEMS: &str = "SELECT body FROM items WHERE sku = ANY($1)";
 const STOCK: &str = "SELECT sku, location, on_hand, held, allocated, unavailable, safety_stock, incoming, \
                      reorder_point FROM stock WHERE sku = ANY($1) ORDER BY sku, location";
-pub(super) const LOCATIONS: &str = "SELECT body FROM locations";
+const LOCATIONS: &str = "SELECT body FROM locations";
 pub(super) const RECENT: &str = "SELECT last_position, changed FROM stock_recent ORDER BY last_position";
 
 /// Rounds are shorter than SQLite's: another writer takes over what is recent while the orders wait.
@@ -396,7 +396,7 @@ fn put_claims(
 }
 
 /// From the answer to [`HIGHEST_IDS`] at `clock`.
-pub(super) fn known_ids(clock: Timestamp, highest: &[Row]) -> Result<KnownIds> {
+fn known_ids(clock: Timestamp, highest: &[Row]) -> Result<KnownIds> {
     let highest: Vec<Option<Uuid>> = match highest.first() {
         Some(row) => (0..3).map(|column| get(row, column)).collect::<Result<_>>()?,
         None => Vec::new(),
@@ -446,13 +446,8 @@ fn put_skus(
             ledger.put_sku(state.item.sku.clone(), Some(state));
         }
     }
-    put_locations(ledger, &answers.next().unwrap_or_default())
-}
-
-/// From the answer to [`LOCATIONS`].
-pub(super) fn put_locations(ledger: &mut Ledger, rows: &[Row]) -> Result<()> {
-    for row in rows {
-        ledger.put_location(from_json("a location", row, 0)?);
+    for row in answers.next().into_iter().flatten() {
+        ledger.put_location(from_json("a location", &row, 0)?);
     }
     Ok(())
 }

@@ -35,34 +35,32 @@ async fn items_that_are_not_at_hand_are_looked_up_for_a_plan() {
     check_books(&database).await;
 }
 
-/// Puts at hand what it can; says how many steps that took.
-async fn warm_up_whole(postgres: &Postgres) -> usize {
-    let mut steps = 0;
-    while postgres.warm_up(at(1)).await.expect("items are read") == WarmUp::More {
-        steps += 1;
-    }
-    steps
+/// Puts at hand what it can.
+async fn warm_up_whole(postgres: &Postgres) {
+    while postgres.warm_up().await.expect("items are read") == WarmUp::More {}
 }
 
 async fn at_hand(postgres: &Postgres) -> Option<usize> {
-    postgres.lane.planner.lock().await.at_hand()
+    postgres.lane.planner.lock().await.at_hand().map(|(_, size)| size)
 }
 
 #[tokio::test]
-async fn the_first_order_finds_the_whole_catalogue_at_hand() {
+async fn after_the_first_batch_the_whole_catalogue_is_at_hand() {
     let lab = Server::new().await;
     let database = lab.open().await;
     furnish(&database).await;
     // A piece and a half.
     furnish_many(&database, 750).await;
     let (postgres, _) = lab.inside().await;
+    assert_eq!(postgres.warm_up().await.expect("it looks"), WarmUp::Rest, "there is nothing to add to");
     assert_eq!(at_hand(&postgres).await, None);
-    assert!(warm_up_whole(&postgres).await >= 3, "a beginning and two pieces");
+    warm_up(postgres.as_ref()).await;
+    warm_up_whole(&postgres).await;
     let items = database.reads.snapshot().await.expect("it is read").skus.len();
     assert!(at_hand(&postgres).await.is_some_and(|at_hand| at_hand >= items), "{items} items");
 
     let strap = available(&database, "STRAP").await;
-    let batch = Arc::new(vec![place("STRAP", strap), place("STRAP", 1), place("WATCH", 1)]);
+    let batch = Arc::new(vec![place("STRAP", strap), place("STRAP", 1), place("SKU-749", 1)]);
     assert!(postgres.lane.planner.lock().await.missing(at(1), &batch).is_empty());
     assert!(is_planned(postgres.as_ref(), &batch).await);
     let outcomes = postgres.execute(at(1), batch).await.expect("it is executed").outcomes;
@@ -75,17 +73,18 @@ async fn the_first_order_finds_the_whole_catalogue_at_hand() {
 #[tokio::test]
 async fn what_another_writer_changed_is_put_at_hand_again() {
     let (database, postgres) = shop().await;
+    warm_up(postgres.as_ref()).await;
     warm_up_whole(&postgres).await;
-    let before = at_hand(&postgres).await.expect("a ledger");
+    let before = at_hand(&postgres).await;
     let strap = available(&database, "STRAP").await;
     answer(&run_one(&database, 1, &place("STRAP", strap)).await);
-    // It begins anew with what this needs, and finds out that there is less than before.
+    // It begins anew with what this needs.
     let batch = Arc::new(vec![receive("WATCH", 1)]);
     answer(&postgres.execute(at(1), batch).await.expect("it is executed").outcomes[0]);
-    assert!(at_hand(&postgres).await.is_some_and(|at_hand| at_hand < before));
-    assert_eq!(postgres.warm_up(at(1)).await.expect("it looks"), WarmUp::Rest);
+    assert!(at_hand(&postgres).await < before);
+    assert_eq!(postgres.warm_up().await.expect("it looks"), WarmUp::Anew);
     warm_up_whole(&postgres).await;
-    assert_eq!(at_hand(&postgres).await, Some(before));
+    assert_eq!(at_hand(&postgres).await, before);
 
     let batch = Arc::new(vec![place("STRAP", 1)]);
     assert!(is_planned(postgres.as_ref(), &batch).await);
@@ -95,30 +94,31 @@ async fn what_another_writer_changed_is_put_at_hand_again() {
 }
 
 #[tokio::test]
-async fn what_was_read_while_another_writer_wrote_is_not_put_at_hand() {
+async fn what_was_read_after_another_writer_wrote_is_not_put_at_hand() {
     let (database, postgres) = shop().await;
-    // It knows the tables as they were before the other one wrote.
-    assert_eq!(postgres.warm_up(at(1)).await.expect("it begins"), WarmUp::More);
+    warm_up(postgres.as_ref()).await;
+    let before = at_hand(&postgres).await;
     let strap = available(&database, "STRAP").await;
     answer(&run_one(&database, 1, &place("STRAP", strap)).await);
-    assert_eq!(postgres.warm_up(at(1)).await.expect("it reads"), WarmUp::Rest);
-    assert_eq!(at_hand(&postgres).await, Some(0));
+    assert_eq!(postgres.warm_up().await.expect("it reads"), WarmUp::Rest);
+    assert_eq!(at_hand(&postgres).await, before);
     let outcomes = postgres.execute(at(1), Arc::new(vec![place("STRAP", 1)])).await.expect("it is executed");
     assert_eq!(rejection(&outcomes.outcomes[0]).code(), "insufficient_stock");
     check_books(&database).await;
 }
 
 #[tokio::test]
-async fn no_more_is_put_at_hand_than_may_be() {
+async fn there_is_room_left_for_what_is_ordered() {
     let lab = Server::new().await;
     let database = lab.open().await;
     furnish(&database).await;
     furnish_many(&database, 1_600).await;
     let (postgres, _) = lab.inside().await;
-    postgres.cache_at_most(1_600).await;
+    postgres.cache_at_most(1_000).await;
+    warm_up(postgres.as_ref()).await;
     warm_up_whole(&postgres).await;
-    let at_hand = at_hand(&postgres).await.expect("a ledger");
-    assert!((500..1_600).contains(&at_hand), "{at_hand}");
+    let two_pieces = at_hand(&postgres).await.expect("a ledger");
+    assert!((750..1_200).contains(&two_pieces), "{two_pieces}");
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use holdfast_testbed as testbed;
 
 use super::Postgres;
 use super::connection::{ask, get};
+use crate::contract::Lab;
 use crate::contract::planning::{Planning, PlanningLab};
 use crate::contract::settling::check_upgrade;
-use crate::contract::{Lab, at};
 use crate::{Database, Store};
 
 /// A database of its own on the server that these tests share. Without PostgreSQL they fail, and say how to install it.
@@ -74,7 +74,7 @@ impl Planning for Postgres {
 
     /// What it has not at hand by then it looks up.
     async fn look_around(&self, _database: &Database) {
-        self.warm_up(at(1)).await.expect("items are read");
+        self.warm_up().await.expect("items are read");
     }
 }
 
