@@ -14,7 +14,7 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/holdfast
 DEBUG := $(abspath $(TARGET))/debug/holdfast
 
-.PHONY: run build cluster web check check-rust check-web test test-rust test-web test-api servers clean bench bench-micro check-speed
+.PHONY: run build cluster web check check-rust check-web test test-rust test-web test-api servers clean bench bench-pages bench-micro check-speed
 
 run: build
 	$(RELEASE) serve --demo
@@ -87,6 +87,12 @@ bench:
 	crates/testbed/ensure-servers.sh rabbitmq-server postgresql redis-server
 	cargo build --release --locked --bin holdfast --bin holdfast-compare
 	$(TARGET)/release/holdfast-compare table --bin $(TARGET)/release/holdfast $(if $(QUICK),--quick) $(BENCH)
+
+# How long the shop's first 60 cards take a browser, beside a bare page of as many.
+bench-pages: web web/node_modules
+	crates/testbed/ensure-servers.sh chromium
+	cargo build --release --locked --bin holdfast
+	cd web && HOLDFAST_BIN=$(TARGET)/release/holdfast npm run bench
 
 bench-micro:
 	cargo bench --locked -p holdfast-compare
