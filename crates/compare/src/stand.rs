@@ -83,6 +83,8 @@ pub struct Stand {
     items: usize,
     key: String,
     port: Port,
+    /// `--requests-max` of the gateway; `None`: as it comes.
+    requests_max: Option<usize>,
     /// Of the embedded database, the catalogue file, and the working folder of tools.
     folder: TempDir,
     /// After the gateway in `drop`'s order: what others wait for ends last.
@@ -119,6 +121,7 @@ impl Stand {
             items: 0,
             key: String::new(),
             port: free_port()?,
+            requests_max: None,
             folder,
             gateway: None,
             roles: Vec::new(),
@@ -203,6 +206,13 @@ impl Stand {
         Ok(begun.elapsed())
     }
 
+    /// Starts the gateway anew, to work on so many requests at once.
+    pub async fn restart_gateway_with(&mut self, requests_max: Option<usize>) -> anyhow::Result<()> {
+        self.requests_max = requests_max;
+        self.restart_gateway().await?;
+        Ok(())
+    }
+
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -240,6 +250,9 @@ impl Stand {
             .ready(Ready::Http { port: self.port.number(), path: "/health/ready".to_owned() });
         if self.broker.is_some() {
             builder = builder.args(["--roles", "gateway"]);
+        }
+        if let Some(max) = self.requests_max {
+            builder = builder.args(["--requests-max", &max.to_string()]);
         }
         self.gateway = Some(builder.start().await?);
         Ok(())

@@ -194,7 +194,7 @@ async fn shared_stand(table: &mut Table, mode: Mode, wants: &impl Fn(Row) -> boo
     if wanted.is_empty() {
         return Ok(());
     }
-    let stand = match table.stand(mode, SKUS).await {
+    let mut stand = match table.stand(mode, SKUS).await {
         Ok(stand) => stand,
         Err(why) => {
             table.results.fail(mode.name(), &why);
@@ -207,7 +207,7 @@ async fn shared_stand(table: &mut Table, mode: Mode, wants: &impl Fn(Row) -> boo
             Row::Reads => rows::reads::run(table, mode, &stand).await,
             Row::Orders => rows::orders::run(table, mode, &stand).await,
             Row::Batches => rows::batches::run(table, mode, &stand).await,
-            Row::Overload => rows::overload::run(table, mode, &stand).await,
+            Row::Overload => rows::overload::run(table, mode, &mut stand).await,
             Row::Search | Row::Import | Row::Growth => unreachable!("these have shops of their own"),
         };
         ended(table, row, mode.name(), done)?;

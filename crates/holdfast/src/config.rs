@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +39,12 @@ pub struct DataArgs {
 
 /// Long enough for the first rush of a sale, short enough for whoever waits for the events of it.
 const LATE_SECONDS_MAX: u64 = 15;
+/// What a crowd may bring at once: at 30,000 orders/s the last of them waits a quarter of a second.
+pub const REQUESTS_MAX: usize = 8_192;
+/// Open connections of a gateway at most; further ones wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Each connection has one request at a time.
+const REQUESTS_MAX_BOUNDS: RangeInclusive<usize> = 1..=CONNECTIONS_MAX;
 
 /// Settings of `serve`.
 #[derive(Debug, Clone, Default, Args)]
@@ -69,6 +76,9 @@ pub struct ServeArgs {
     /// How late events on the broker and the history of stock may be while orders rush in, in seconds [default: 15]
     #[arg(long, env = "HOLDFAST_LATE_SECONDS_MAX")]
     pub late_seconds_max: Option<u64>,
+    /// Requests that a gateway works on at once; more are refused, and surely not taken [default: 8192]
+    #[arg(long, env = "HOLDFAST_REQUESTS_MAX")]
+    pub requests_max: Option<usize>,
     /// Send the session cookie over TLS only [default: false]
     #[arg(long, env = "HOLDFAST_SECURE_COOKIES")]
     pub secure_cookies: Option<bool>,
@@ -105,6 +115,7 @@ struct File {
     amqp_gateway: Option<String>,
     cache: Option<String>,
     late_seconds_max: Option<u64>,
+    requests_max: Option<usize>,
     secure_cookies: Option<bool>,
     trusted_proxies: Option<String>,
     advertise: Option<String>,
@@ -112,8 +123,10 @@ struct File {
 }
 
 /// What the gateway is set to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GatewaySettings {
+    /// Worked on at once.
+    pub requests_max: usize,
     pub secure_cookies: bool,
     /// Besides those on this machine.
     pub trusted_proxies: Vec<IpNet>,
@@ -277,6 +290,15 @@ fn networks(name: &str, text: &str) -> anyhow::Result<Vec<IpNet>> {
     words.map(network).collect()
 }
 
+fn requests_max(given: Option<usize>) -> anyhow::Result<usize> {
+    let max = given.unwrap_or(REQUESTS_MAX);
+    if !REQUESTS_MAX_BOUNDS.contains(&max) {
+        let (least, most) = (REQUESTS_MAX_BOUNDS.start(), REQUESTS_MAX_BOUNDS.end());
+        bail!("requests_max: must be from {least} to {most}, not {max}");
+    }
+    Ok(max)
+}
+
 impl ServeArgs {
     pub fn settings(&self, data: &DataArgs) -> anyhow::Result<ServeSettings> {
         let file = file(data)?;
@@ -320,6 +342,7 @@ impl ServeArgs {
                 self.late_seconds_max.or(file.late_seconds_max).unwrap_or(LATE_SECONDS_MAX),
             ),
             gateway: GatewaySettings {
+                requests_max: requests_max(self.requests_max.or(file.requests_max))?,
                 secure_cookies: self.secure_cookies.or(file.secure_cookies).unwrap_or(false),
                 trusted_proxies: networks(
                     "trusted_proxies",
@@ -365,6 +388,12 @@ mod tests {
     }
 
     #[test]
+    fn so_many_requests_are_worked_on_as_is_said() {
+        let max = |toml: &str| serve(toml, ServeArgs::default()).expect("good").gateway.requests_max;
+        assert_eq!((max(""), max("requests_max = 1024")), (REQUESTS_MAX, 1024));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (toml, word) in [
             ("lissen = 'x'", "lissen"),
@@ -380,6 +409,8 @@ mod tests {
             ("broker = 'amqp://x'\nroles = 'orders'", "sqlite"),
             ("log_format = 'xml'", "log_format"),
             ("trusted_proxies = '10.0.0.0/8, everybody'", "everybody"),
+            ("requests_max = 0", "requests_max"),
+            ("requests_max = 10001", "requests_max"),
         ] {
             let error = serve(toml, ServeArgs::default()).expect_err(toml).to_string();
             assert!(error.contains(word), "{toml}: {error}");

@@ -10,8 +10,9 @@ use crate::results::{Entry, Runs, Target, Unit};
 use crate::stand::{Mode, Stand};
 use crate::table::Table;
 
-/// More than are worked on at once (8,192), fewer than the server takes (10,000).
-const CROWD: usize = 9_500;
+/// What the gateway works on at once, `None`: as it comes (8,192); and how many come: a sixth more than that, but fewer than
+/// the connections it takes (10,000).
+const CROWDS: [(Option<usize>, usize); 2] = [(None, 9_500), (Some(1_024), 1_190)];
 const GOODPUT_MIN: f64 = 0.9;
 const REFUSAL_MS_MAX: f64 = 50.0;
 /// Memory in the last quarter, over that in the second.
@@ -20,8 +21,21 @@ const GROWTH_PERCENT_MAX: f64 = 10.0;
 const LENGTH_MIN: Duration = Duration::from_secs(10);
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result<()> {
-    let name = mode.name();
+pub async fn run(table: &mut Table, mode: Mode, stand: &mut Stand) -> anyhow::Result<()> {
+    for (places, crowd) in CROWDS {
+        if places.is_some() {
+            stand.restart_gateway_with(places).await?;
+        }
+        let name = match places {
+            None => mode.name().to_owned(),
+            Some(places) => format!("{}, --requests-max {places}", mode.name()),
+        };
+        measure(table, &name, crowd, stand).await?;
+    }
+    stand.restart_gateway_with(None).await
+}
+
+async fn measure(table: &mut Table, name: &str, crowd: usize, stand: &Stand) -> anyhow::Result<()> {
     let (mut peak, mut goodput) = (Runs::new(Unit::PerSecond), Runs::new(Unit::PerSecond));
     let (mut refusal, mut growth) = (Runs::new(Unit::Millis), Runs::new(Unit::Percent));
     let mut notes = Vec::new();
@@ -33,7 +47,7 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
         peak.push(load.run(&table.bin, &stand.target(), table.duration).await?.orders_per_second()?);
         let rate = (2.0 * peak.median()) as u64;
         table.turn_after(&[stand], &format!("overload with {rate}/s, {name}, run {run}")).await?;
-        let (measured, grown) = overload(table, stand, rate, duration).await?;
+        let (measured, grown) = overload(table, stand, crowd, rate, duration).await?;
         goodput.push(measured.orders_per_second()?);
         growth.push(grown);
         let (refused, codes, unsent) = (measured.refused(), measured.codes(), measured.unsent()?);
@@ -60,10 +74,11 @@ pub async fn run(table: &mut Table, mode: Mode, stand: &Stand) -> anyhow::Result
 async fn overload(
     table: &Table,
     stand: &Stand,
+    crowd: usize,
     rate: u64,
     duration: Duration,
 ) -> anyhow::Result<(Measured, f64)> {
-    let (target, load) = (stand.target(), Load::orders(CROWD).rate(rate));
+    let (target, load) = (stand.target(), Load::orders(crowd).rate(rate));
     let pid = stand.gateway_pid()?;
     let watch = tokio::spawn(async move {
         let mut seen = Vec::new();

@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 use super::caller::Access;
 use super::server::Front;
 use super::{AppState, Routes};
+use crate::config::REQUESTS_MAX;
 use crate::instance::Instance;
 use crate::monitor::Board;
 
@@ -305,7 +306,7 @@ pub fn observability(metrics: Arc<Metrics>, board: Arc<Board>, instance: Arc<Ins
                 async move { super::health::readiness(&instance) }
             }),
         );
-    Front::new(router, counted)
+    Front::new(router, REQUESTS_MAX, counted)
 }
 
 #[cfg(test)]

@@ -149,8 +149,8 @@ async fn timed(State(times): State<Arc<RouteTimes>>, request: Request) -> Reques
 /// The whole API and the pages.
 pub fn front(state: AppState) -> Front {
     let routes = every_route(Routes::new(Some(state.clone())));
-    let metrics = state.metrics.clone();
-    Front::new(server::with_fallbacks(routes.router).with_state(state), metrics)
+    let (metrics, requests_max) = (state.metrics.clone(), state.settings.requests_max);
+    Front::new(server::with_fallbacks(routes.router).with_state(state), requests_max, metrics)
 }
 
 /// What the document describes: the same declarations, with nothing behind them.

@@ -23,10 +23,9 @@ use super::alarm::{Alarm, HeadTimer};
 use super::metrics::{Metrics, RouteTimes};
 use super::problem::Problem;
 use super::request::BODY_BYTES_MAX;
+use crate::config::CONNECTIONS_MAX;
 use crate::lifecycle::told;
 
-/// Open connections at most; further ones wait to be accepted.
-const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take to send a request's head.
 const HEADER_READ_MAX: Duration = Duration::from_secs(10);
 /// How long a request may take from its head to its answer's head; streams and imports are beyond it by then.
@@ -35,8 +34,6 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// writes sees a broken connection instead.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 const DISCARD_MAX: Duration = Duration::from_secs(2);
-/// Requests that are worked on at most; beyond that they are refused at once, surely not taken.
-const REQUESTS_MAX: usize = 8_192;
 /// Bytes of a request's head at most.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long open connections may take to finish when stopping.
@@ -120,8 +117,9 @@ async fn discard(body: Body) {
 }
 
 impl Front {
-    pub fn new(router: Router, metrics: Arc<Metrics>) -> Self {
-        Self { router, places: Semaphore::new(REQUESTS_MAX), metrics }
+    /// So many requests are worked on at once; beyond that they are refused, surely not taken.
+    pub fn new(router: Router, requests_max: usize, metrics: Arc<Metrics>) -> Self {
+        Self { router, places: Semaphore::new(requests_max), metrics }
     }
 
     async fn answer(&self, mut request: Request, connection: &Arc<Connection>) -> Response {
@@ -262,7 +260,7 @@ mod tests {
             .route("/v1/orders", post(|| async { "taken" }))
             .route("/v1/imports", post(|| async { "taken" }))
             .route("/health/live", get(|| async { "alive" }));
-        Front { places: Semaphore::new(places), ..Front::new(router, Arc::new(Metrics::new())) }
+        Front::new(router, places, Arc::new(Metrics::new()))
     }
 
     async fn ask(front: &Front, method: &str, path: &str, length: usize) -> Response {
@@ -310,7 +308,7 @@ mod tests {
             assert_ne!(request.uri().query(), Some("panic"), "on purpose");
         };
         let router = Router::new().route("/known", get(known));
-        let front = Front::new(router, metrics.clone());
+        let front = Front::new(router, 1, metrics.clone());
         let connection = connection();
         for path in ["/known", "/known?panic", "/nothing", "/known"] {
             let request = Request::get(path).body(Body::empty()).expect("a request");

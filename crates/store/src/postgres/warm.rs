@@ -15,7 +15,7 @@ use super::write::{BEGIN_READING, Lane, STATE, skus_of};
 use crate::planner::Found;
 use crate::{Result, WarmUp};
 
-/// Read at once, and put in under the planner's lock, in about a millisecond.
+/// Read at once, and put in under the planner's lock, which a batch then waits for.
 const ITEMS_AT_ONCE: usize = 500;
 
 const NEXT_ITEMS: &str = "SELECT body FROM items WHERE sku > $1 ORDER BY sku LIMIT $2";
