@@ -24,6 +24,7 @@ mod not_built;
 mod orders;
 mod orders_after;
 mod orders_batch;
+mod overload;
 mod pages;
 mod positions;
 mod server;

@@ -137,8 +137,12 @@ impl Server {
         self.with(&self.keys.staff)
     }
 
+    pub fn service_key(&self) -> &str {
+        &self.keys.service
+    }
+
     pub fn service(&self) -> Client {
-        self.with(&self.keys.service)
+        self.with(self.service_key())
     }
 
     pub fn customer(&self) -> Client {
