@@ -6,5 +6,6 @@ export default defineConfig(tests, {
   testDir: ".",
   testMatch: "*.bench.ts",
   globalSetup: "../tests/server.ts",
+  outputDir: "../test-results",
   use: { trace: "off" },
 });
