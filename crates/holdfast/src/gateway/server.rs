@@ -99,11 +99,15 @@ fn refused(request: &Request, places: &Semaphore) -> Option<Problem> {
         let detail = format!("The body is larger than {BODY_BYTES_MAX} bytes.");
         return Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
     }
-    // Supervisors must see that a busy process lives.
-    if places.available_permits() == 0 && !request.uri().path().starts_with("/health/") {
+    if places.available_permits() == 0 && !is_of_supervisors(request) {
         return Some(Problem::unavailable("overloaded", "Too many requests are worked on."));
     }
     None
+}
+
+/// Supervisors must see that a busy process lives, and they take nobody's place.
+fn is_of_supervisors(request: &Request) -> bool {
+    request.uri().path().starts_with("/health/")
 }
 
 async fn discard(body: Body) {
@@ -135,7 +139,7 @@ impl Front {
                 problem.into_response()
             }
             None => {
-                let _place = self.places.try_acquire();
+                let _place = (!is_of_supervisors(&request)).then(|| self.places.try_acquire());
                 answered(request, &self.router, &connection.alarm).await
             }
         };
