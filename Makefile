@@ -92,7 +92,7 @@ bench:
 bench-pages: web web/node_modules
 	crates/testbed/ensure-servers.sh chromium
 	cargo build --release --locked --bin holdfast
-	cd web && HOLDFAST_BIN=$(TARGET)/release/holdfast npm run bench
+	cd web && HOLDFAST_BIN=$(abspath $(RELEASE)) npm run bench
 
 bench-micro:
 	cargo bench --locked -p holdfast-compare
