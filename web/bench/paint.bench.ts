@@ -3,7 +3,7 @@
  * in turns with a bare page of as many cards that is written into its HTML. A program that measures, not a test.
  */
 import type { Page } from "@playwright/test";
-import { expect, test } from "../tests/holdfast";
+import { test } from "../tests/holdfast";
 
 const RUNS = 9;
 const CARDS = 60;
@@ -47,5 +47,4 @@ test("the shop's first 60 cards", async ({ browser, baseURL }) => {
   console.log(`  nothing cached  ${one} (${first.map(Math.round).join(", ")})`);
   console.log(`  files cached    ${two} (${again.map(Math.round).join(", ")})`);
   console.log(`  bare page       ${reference} (${bare.map(Math.round).join(", ")})`);
-  expect(one).toBeGreaterThan(0);
 });
